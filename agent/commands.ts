@@ -1,0 +1,154 @@
+// The one table of commands and of drop-in names. Help, man page, completion and argument parsing are all
+// made from it. A command's own file is loaded only when it runs.
+
+export interface OptionSpec {
+  /** Long name without dashes. */
+  readonly name: string;
+  readonly short?: string;
+  /** Name of its value in the help text; without one the option is a switch. */
+  readonly value?: string;
+  /** Words the value may be, for completion and help. */
+  readonly choices?: readonly string[];
+  readonly summary: string;
+}
+
+/** What main.ts hands to a command. */
+export interface Invocation {
+  readonly argv: readonly string[];
+  readonly spec: CommandSpec;
+  /** The name the program was started under. */
+  readonly programName: string;
+}
+
+export interface CommandModule {
+  /** Returns the exit status. Throws the error classes that exit.ts maps. */
+  run(invocation: Invocation): number | Promise<number>;
+}
+
+export interface CommandSpec {
+  readonly name: string;
+  readonly operands: string;
+  readonly summary: string;
+  /** A paragraph or two for `agent help NAME` and the man page. */
+  readonly description: readonly string[];
+  readonly options: readonly OptionSpec[];
+  /** Left out of the command list, completion and man page: for our own processes. */
+  readonly hidden?: true;
+  load(): Promise<CommandModule>;
+}
+
+const JSON_OPTION: OptionSpec = { name: "json", summary: "print one JSON document on stdout" };
+const HELP_OPTION: OptionSpec = { name: "help", short: "h", summary: "show this help" };
+
+/** Options of every command that reads a whole stream: how it treats the host meanwhile. */
+const GUEST_OPTIONS: readonly OptionSpec[] = [
+  { name: "rate", value: "BYTES", summary: "read at most so many bytes a second (K, M, G allowed)" },
+  { name: "idle", summary: "run at idle processor and I/O priority" },
+];
+
+export const STREAM_FORMATS = ["xl", "libxl", "libxc", "xapi", "legacy"] as const;
+
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: "verify",
+    operands: "[STREAM]",
+    summary: "check a saved guest or migration stream",
+    description: [
+      "Reads STREAM (a file, - for standard input, or the number of an inherited descriptor) and reports " +
+        "everything that is wrong with it, each with its absolute offset, record, field, the expected and " +
+        "the found value. Takes xl save files, libxl and libxc v2 and v3 streams, checkpointed (Remus, " +
+        "COLO) streams, xenopsd suspend images and legacy streams, also compressed by zstd or gzip.",
+      "From a pipe or socket it never reads beyond the end of the stream.",
+    ],
+    options: [
+      {
+        name: "format",
+        short: "f",
+        value: "FORMAT",
+        choices: STREAM_FORMATS,
+        summary: "do not detect the format: xl, libxl, libxc, xapi or legacy",
+      },
+      { name: "strict", summary: "also fail on what the specification forbids but readers accept" },
+      { name: "limit", value: "COUNT", summary: "report at most so many problems (default 100)" },
+      JSON_OPTION,
+      { name: "quiet", short: "q", summary: "print nothing; only the exit status tells" },
+      { name: "verbose", short: "v", summary: "also list every header and record" },
+      { name: "syslog", summary: "also send the verdict and problems to the system log" },
+      ...GUEST_OPTIONS,
+      HELP_OPTION,
+    ],
+    load: () => import("./commands/stream/verify.ts"),
+  },
+  {
+    name: "sample",
+    operands: "FILE",
+    summary: "write a small valid xl save file to try the other commands on",
+    description: [
+      "Writes an xl save file of a made-up PV guest with 64 pages. FILE must not exist; - is standard output.",
+    ],
+    options: [HELP_OPTION],
+    load: () => import("./commands/stream/sample.ts"),
+  },
+  {
+    name: "formats",
+    operands: "[FORMAT]",
+    summary: "print the byte layout of every record, as the code has it",
+    description: [
+      "The tables that the reader, the writer and the verifier work from, as Markdown: offset, width, field " +
+        "and the values a reader accepts.",
+    ],
+    options: [HELP_OPTION],
+    load: () => import("./commands/stream/formats.ts"),
+  },
+  {
+    name: "check",
+    operands: "",
+    summary: "test on this host everything that agent relies on (also: agent --check)",
+    description: [
+      "Tries each kernel and runtime behaviour for real, verifies and damages a built-in sample, and lists what " +
+        "it finds of the host. Something absent (no Xen, no qemu-img) is information, not a failure.",
+    ],
+    options: [JSON_OPTION, HELP_OPTION],
+    load: () => import("./commands/host/check.ts"),
+  },
+  {
+    name: "completion",
+    operands: "SHELL",
+    summary: "print the completion script for bash, zsh or fish",
+    description: ["Prints a completion script for SHELL (bash, zsh or fish) on stdout."],
+    options: [HELP_OPTION],
+    load: () => import("./commands/host/completion.ts"),
+  },
+  {
+    name: "man",
+    operands: "",
+    summary: "print the manual page (roff)",
+    description: ["Prints the manual page in roff on stdout: agent man | man -l -"],
+    options: [HELP_OPTION],
+    load: () => import("./commands/host/man.ts"),
+  },
+  {
+    name: "expand",
+    operands: "KIND",
+    summary: "uncompress standard input to standard output (used by agent itself)",
+    description: ["KIND is zstd or gzip."],
+    options: [{ name: "prefix", value: "HEX", summary: "bytes that were read from the input already" }],
+    hidden: true,
+    load: () => import("./commands/stream/expand.ts"),
+  },
+];
+
+export interface DropIn {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<CommandModule>;
+}
+
+/** Names of other programs that agent takes over when it is started under them (by a link). */
+export const DROP_INS: readonly DropIn[] = [
+  {
+    name: "verify-stream-v2",
+    summary: "Xen's stream verifier: its options and exit statuses",
+    load: () => import("./commands/stream/verify-stream-v2.ts"),
+  },
+];

@@ -1,0 +1,61 @@
+// Entry: from the program's name and argv to a command, and from an error's class to an exit status.
+// The only file that sees process.argv or exits. Keep its imports few: `agent --version` pays for them.
+
+import { basename } from "node:path";
+import { UsageError } from "../lib/base/index.ts";
+import { type CommandModule, COMMANDS, type CommandSpec, DROP_INS } from "./commands.ts";
+import { EXIT, exitStatusOf } from "./exit.ts";
+import { commandHelp, generalHelp } from "./ui/help.ts";
+import { versionLine } from "./version.ts";
+
+const print = (text: string): void => void process.stdout.write(text);
+
+async function main(programName: string, argv: readonly string[]): Promise<number> {
+  const dropIn = DROP_INS.find(({ name }) => name === programName);
+  if (dropIn !== undefined) {
+    const spec: CommandSpec = { ...dropIn, operands: "", description: [], options: [] };
+    return (await dropIn.load()).run({ argv, spec, programName });
+  }
+  const [word, ...rest] = argv;
+  switch (word) {
+    case undefined:
+      process.stderr.write(generalHelp());
+      return EXIT.usage;
+    case "help":
+    case "--help":
+    case "-h":
+      print(rest[0] === undefined ? generalHelp() : commandHelp(commandNamed(rest[0])));
+      return EXIT.ok;
+    case "version":
+    case "--version":
+    case "-V":
+      print(`${versionLine()}\n`);
+      return EXIT.ok;
+    default: {
+      const spec = commandNamed(word === "--check" ? "check" : word);
+      if (rest.includes("--help") || rest.includes("-h")) {
+        print(commandHelp(spec));
+        return EXIT.ok;
+      }
+      const command: CommandModule = await spec.load();
+      return command.run({ argv: rest, spec, programName });
+    }
+  }
+}
+
+function commandNamed(name: string): CommandSpec {
+  const spec = COMMANDS.find((candidate) => candidate.name === name);
+  if (spec !== undefined) return spec;
+  const kind = name.startsWith("-") ? "option" : "command";
+  throw new UsageError(`There is no ${kind} "${name}": try agent help`);
+}
+
+async function report(error: unknown): Promise<number> {
+  const status = exitStatusOf(error);
+  const { printError, printBug } = await import("./ui/log.ts");
+  if (status === EXIT.bug) printBug(error, versionLine());
+  else printError(error instanceof Error ? error.message : String(error));
+  return status;
+}
+
+process.exitCode = await main(basename(process.argv0), process.argv.slice(2)).catch(report);

@@ -1,0 +1,25 @@
+// What other rooms may use of bytes.
+export { describeFinding, StreamError } from "./finding.ts";
+export type { Finding, Layer, Place, Severity } from "./finding.ts";
+export {
+  any,
+  atLeast,
+  between,
+  check,
+  docs,
+  exactly,
+  offsetOf,
+  oneOf,
+  read,
+  reserved,
+  sizeOf,
+  u8,
+  u16,
+  u16be,
+  u32,
+  u32be,
+  u64,
+  u64be,
+  write,
+} from "./layout.ts";
+export type { Field, Integer, Layout, Row } from "./layout.ts";

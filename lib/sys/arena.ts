@@ -1,0 +1,57 @@
+// The arena: one anonymous mapping that never moves and is never unmapped. Every struct and buffer that
+// the kernel sees lives here, addressed as base + offset. (An address taken from a typed array is not
+// safe to keep: the engine copies small arrays out of the way when it optimises the code using them.)
+// Untouched pages of it cost nothing.
+
+import { toArrayBuffer, type Pointer } from "bun:ffi";
+import { assert } from "../base/index.ts";
+import { errnoName } from "./errno.ts";
+import { lastErrno, libc } from "./libc.ts";
+
+const ARENA_BYTES = 32 * 1024 * 1024;
+const PROT_READ_WRITE = 3;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+
+const base = libc.mmap(null, ARENA_BYTES, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+const mapErrno = base === -1 ? lastErrno() : 0;
+assert(mapErrno === 0, `the arena can be mapped (${errnoName(mapErrno)})`);
+
+const buffer = toArrayBuffer(base as Pointer, 0, ARENA_BYTES);
+let used = 0;
+
+/** A stretch of the arena, handed out once and kept for good. */
+export interface Region {
+  /** Address for system calls. */
+  readonly address: number;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly length: number;
+}
+
+/** Reserves `length` bytes, aligned to a page when `length` is at least a page, else to 16. */
+export function reserve(length: number): Region {
+  const step = length >= 4096 ? 4096 : 16;
+  const at = Math.ceil(used / step) * step;
+  assert(at + length <= ARENA_BYTES, "the arena has room: regions are reserved at load, not in loops");
+  used = at + length;
+  return {
+    address: base + at,
+    bytes: new Uint8Array(buffer, at, length),
+    view: new DataView(buffer, at, length),
+    length,
+  };
+}
+
+const PATH_BYTES_MAX = 4096; // PATH_MAX, with its NUL.
+const path = reserve(PATH_BYTES_MAX);
+const encoder = new TextEncoder();
+
+/** Address of `text` as a C string, good until the next call of this function. */
+export function cPath(text: string): Pointer {
+  const { written } = encoder.encodeInto(text, path.bytes.subarray(0, PATH_BYTES_MAX - 1));
+  path.bytes[written] = 0;
+  return path.address as Pointer;
+}
+
+/** An arena address in the type that bun:ffi wants. */
+export const pointer = (address: number): Pointer => address as Pointer;

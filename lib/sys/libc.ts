@@ -1,0 +1,94 @@
+// The C library through bun:ffi: one table of the symbols we call. Only symbols that glibc 2.17 and musl
+// export stand here (a missing one would fail the whole table); newer calls go by number, see SYSCALL.
+//
+// Rules that the rest of lib/sys keeps:
+// - Addresses are arena addresses (arena.ts): an address taken from a small typed array goes stale.
+// - errno is read in the statement after the call, with nothing between (`lastErrno`).
+// - Sizes and offsets are whole numbers below 2^53; -1 is passed only to `int` parameters.
+
+import { dlopen, FFIType, read } from "bun:ffi";
+import { assert } from "../base/index.ts";
+
+const int = "int";
+const i64_fast = FFIType.i64_fast;
+const ptr = "ptr";
+const u64 = "u64";
+const u32 = "u32";
+
+const SYMBOLS = {
+  __errno_location: { args: [], returns: ptr },
+  accept4: { args: [int, ptr, ptr, int], returns: int },
+  bind: { args: [int, ptr, int], returns: int },
+  chdir: { args: [ptr], returns: int },
+  clock_gettime: { args: [int, ptr], returns: int },
+  close: { args: [int], returns: int },
+  connect: { args: [int, ptr, int], returns: int },
+  dup3: { args: [int, int, int], returns: int },
+  epoll_create1: { args: [int], returns: int },
+  epoll_ctl: { args: [int, int, int, ptr], returns: int },
+  epoll_wait: { args: [int, ptr, int, int], returns: int },
+  execve: { args: [ptr, ptr, ptr], returns: int },
+  fcntl: { args: [int, int, u64], returns: int },
+  ftruncate: { args: [int, u64], returns: int },
+  getpid: { args: [], returns: int },
+  kill: { args: [int, int], returns: int },
+  listen: { args: [int, int], returns: int },
+  lseek: { args: [int, u64, int], returns: i64_fast },
+  madvise: { args: [ptr, u64, int], returns: int },
+  mincore: { args: [ptr, u64, ptr], returns: int },
+  mmap: { args: [ptr, u64, int, int, int, u64], returns: i64_fast },
+  munmap: { args: [ptr, u64], returns: int },
+  nanosleep: { args: [ptr, ptr], returns: int },
+  open: { args: [ptr, int, u32], returns: int },
+  pipe2: { args: [ptr, int], returns: int },
+  posix_fadvise: { args: [int, u64, u64, int], returns: int },
+  pread: { args: [int, ptr, u64, u64], returns: i64_fast },
+  pwrite: { args: [int, ptr, u64, u64], returns: i64_fast },
+  read: { args: [int, ptr, u64], returns: i64_fast },
+  recvmsg: { args: [int, ptr, int], returns: i64_fast },
+  sendmsg: { args: [int, ptr, int], returns: i64_fast },
+  setpriority: { args: [int, u32, int], returns: int },
+  shutdown: { args: [int, int], returns: int },
+  socket: { args: [int, int, int], returns: int },
+  socketpair: { args: [int, int, int, ptr], returns: int },
+  splice: { args: [int, ptr, int, ptr, u64, u32], returns: i64_fast },
+  syscall: { args: [u64, u64, u64, u64, u64, u64, u64], returns: i64_fast },
+  tee: { args: [int, int, u64, u32], returns: i64_fast },
+  write: { args: [int, ptr, u64], returns: i64_fast },
+} as const;
+
+/** The C libraries this may be linked against, tried in turn. */
+const LIBRARIES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
+
+/** i64_fast gives a bigint only past 2^53; no result of the calls above comes near it. */
+type Numbers<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => number | bigint ? (...args: A) => number : T[K];
+};
+
+function load() {
+  const failures: string[] = [];
+  for (const name of LIBRARIES) {
+    try {
+      const { symbols } = dlopen(name, SYMBOLS);
+      return symbols as Numbers<typeof symbols>;
+    } catch (error) {
+      // Either there is no such library, or bun:ffi is off (no JIT): try the next, then say both.
+      failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new Error(`Cannot load the C library through bun:ffi: ${failures.join("; ")}`);
+}
+
+export const libc = load();
+
+/** Numbers of the system calls that old C libraries have no symbol for. */
+export const SYSCALL =
+  process.arch === "arm64"
+    ? { memfd_create: 279, execveat: 281, ioprio_set: 30, pidfd_open: 434, close_range: 436 }
+    : { memfd_create: 319, execveat: 322, ioprio_set: 251, pidfd_open: 434, close_range: 436 };
+
+const errnoAddress = libc.__errno_location(); // Stable for the main thread.
+assert(errnoAddress, "the C library tells where errno is");
+
+/** errno of the call just made. Call it in the very next statement, and only when the call failed. */
+export const lastErrno = (): number => read.i32(errnoAddress, 0);
