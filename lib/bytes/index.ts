@@ -23,3 +23,6 @@ export {
   write,
 } from "./layout.ts";
 export type { Field, Integer, Layout, Row } from "./layout.ts";
+export { MemorySource } from "./memory-source.ts";
+export { PEEK_BYTES_MAX, WHOLE_BODY_BYTES } from "./source.ts";
+export type { Source } from "./source.ts";

@@ -42,6 +42,30 @@ export function reserve(length: number): Region {
   };
 }
 
+/** Regions given back, by length. */
+const free = new Map<number, Region[]>();
+
+/** A region to give back: for owners that come and go, such as the buffer of an open stream. */
+export interface Loan extends Disposable {
+  readonly region: Region;
+}
+
+/** Lends a region of `length` bytes; disposing of the loan gives it back. */
+export function borrow(length: number): Loan {
+  const region = free.get(length)?.pop() ?? reserve(length);
+  let given = true;
+  return {
+    region,
+    [Symbol.dispose]() {
+      if (!given) return;
+      given = false;
+      const list = free.get(length);
+      if (list === undefined) free.set(length, [region]);
+      else list.push(region);
+    },
+  };
+}
+
 const PATH_BYTES_MAX = 4096; // PATH_MAX, with its NUL.
 const path = reserve(PATH_BYTES_MAX);
 const encoder = new TextEncoder();

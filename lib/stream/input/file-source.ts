@@ -1,0 +1,120 @@
+// A regular file as a source. Small pieces (record headers, pfn lists) are read into the arena: 8 KiB of
+// every 4 MiB cost one pread, less than a guarded page fault, and a file that shrinks gives a short read
+// instead of a SIGBUS. Large bodies that somebody wants are mapped, so that they are never copied.
+//
+// The amount read ahead adapts: after a jump over page contents only what a pfn list needs is read;
+// while the stream is read without jumps (an HVM guest's hole map) it doubles up to the whole buffer.
+
+import { assert } from "../../base/index.ts";
+import { PEEK_BYTES_MAX, type Source, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
+import { adviseRandom, borrow, type Fd, type Loan, mapWindow, readAt, type Window } from "../../sys/index.ts";
+
+const BUFFER_BYTES = WHOLE_BODY_BYTES + 4096;
+/** A record header, a PAGE_DATA head and 1024 pfns, and the next header of a record without data. */
+const AHEAD_BYTES_MIN = 12 * 1024;
+const AHEAD_BYTES_MAX = 256 * 1024;
+/** Takes above this are mapped; below, copying 4 KiB pages costs less than mapping them. */
+const MAP_BYTES_MIN = 256 * 1024;
+const MAPPED_TAKE_BYTES_MAX = 16 * 1024 * 1024;
+
+export class FileSource implements Source {
+  readonly name: string;
+  readonly bytesTotal: number;
+  position: number;
+  shrunk = false;
+  takeBytesMax = MAPPED_TAKE_BYTES_MAX;
+  view: DataView;
+  bytes: Uint8Array;
+  at = 0;
+
+  private readonly fd: Fd;
+  private readonly loan: Loan;
+  private window: Window | undefined;
+  /** What the buffer holds: `bufferedBytes` of the file from `bufferStart`. */
+  private bufferStart = 0;
+  private bufferedBytes = 0;
+  private aheadBytes = AHEAD_BYTES_MIN;
+
+  /** Takes the descriptor over. `start` is the absolute offset that reading begins at. */
+  constructor(fd: Fd, options: { readonly bytesTotal: number; readonly start: number }) {
+    this.fd = fd;
+    this.name = fd.name;
+    this.bytesTotal = options.bytesTotal;
+    this.position = options.start;
+    this.loan = borrow(BUFFER_BYTES);
+    this.view = this.loan.region.view;
+    this.bytes = this.loan.region.bytes;
+    adviseRandom(fd);
+  }
+
+  take(bytes: number): number {
+    const got = bytes > MAP_BYTES_MIN ? this.takeMapped(bytes) : this.takeRead(bytes);
+    this.position += got;
+    return got;
+  }
+
+  peek(bytes: number): number {
+    assert(bytes <= PEEK_BYTES_MAX, "a peek stays within PEEK_BYTES_MAX");
+    return this.takeRead(bytes);
+  }
+
+  skip(bytes: number): number {
+    const got = Math.min(bytes, Math.max(0, this.bytesTotal - this.position));
+    this.position += got;
+    return got;
+  }
+
+  private takeRead(bytes: number): number {
+    this.releaseWindow();
+    let at = this.position - this.bufferStart;
+    if (at < 0 || at + bytes > this.bufferedBytes) {
+      this.fill(bytes);
+      at = 0;
+    }
+    this.view = this.loan.region.view;
+    this.bytes = this.loan.region.bytes;
+    this.at = at;
+    return Math.min(bytes, this.bufferedBytes - at);
+  }
+
+  private fill(bytes: number): void {
+    const readOn = this.position <= this.bufferStart + this.bufferedBytes;
+    const wasEmpty = this.bufferedBytes === 0;
+    const next = readOn && !wasEmpty ? this.aheadBytes * 2 : AHEAD_BYTES_MIN;
+    this.aheadBytes = Math.min(next, AHEAD_BYTES_MAX);
+    const left = Math.max(0, this.bytesTotal - this.position);
+    const want = Math.min(Math.max(bytes, this.aheadBytes), left);
+    this.bufferStart = this.position;
+    this.bufferedBytes = readAt(this.fd, this.loan.region.address, want, this.position);
+    if (this.bufferedBytes < want) this.shrunk = true;
+  }
+
+  private takeMapped(bytes: number): number {
+    assert(bytes <= this.takeBytesMax, "a take stays within takeBytesMax");
+    this.releaseWindow();
+    const length = Math.min(bytes, Math.max(0, this.bytesTotal - this.position));
+    if (length <= MAP_BYTES_MIN) return this.takeRead(bytes);
+    const mapped = mapWindow(this.fd, this.position, length);
+    if (mapped.kind !== "window") {
+      // Reading tells how much of a shrunk file is left, and works where mappings cannot be guarded.
+      if (mapped.kind === "unsupported") this.takeBytesMax = WHOLE_BODY_BYTES;
+      return this.takeRead(Math.min(bytes, WHOLE_BODY_BYTES));
+    }
+    this.window = mapped.window;
+    this.view = mapped.window.view;
+    this.bytes = mapped.window.bytes;
+    this.at = 0;
+    return length;
+  }
+
+  private releaseWindow(): void {
+    this.window?.[Symbol.dispose]();
+    this.window = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.releaseWindow();
+    this.loan[Symbol.dispose]();
+    this.fd[Symbol.dispose]();
+  }
+}

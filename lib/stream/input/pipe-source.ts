@@ -1,0 +1,105 @@
+// A pipe, socket or character device as a source. It reads exactly what is asked for, never a byte beyond:
+// what stands behind a stream belongs to somebody else. Bodies that nobody wants go from a pipe to
+// /dev/null by splice, without passing through this process.
+
+import { assert } from "../../base/index.ts";
+import { PEEK_BYTES_MAX, type Source, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
+import {
+  borrow,
+  enlargePipe,
+  type Fd,
+  type Loan,
+  openNull,
+  readFully,
+  spliceFully,
+} from "../../sys/index.ts";
+
+/** Room for what was peeked and a whole body behind it. */
+const BUFFER_BYTES = WHOLE_BODY_BYTES + 4096;
+/** Where splicing is impossible (sockets), bodies are read and forgotten in pieces of this size. */
+const DISCARD_BYTES = 256 * 1024;
+
+export class PipeSource implements Source {
+  readonly name: string;
+  readonly bytesTotal = undefined;
+  readonly shrunk = false;
+  readonly takeBytesMax = WHOLE_BODY_BYTES;
+  readonly view: DataView;
+  readonly bytes: Uint8Array;
+  readonly at = 0;
+  position = 0;
+
+  private readonly fd: Fd;
+  private readonly loan: Loan;
+  private readonly drain: Fd | undefined;
+  private canSplice: boolean;
+  /** Bytes at the start of the buffer that were peeked and not yet taken. */
+  private heldBytes = 0;
+
+  /** Takes the descriptor over. */
+  constructor(fd: Fd, options: { readonly isPipe: boolean }) {
+    this.fd = fd;
+    this.name = fd.name;
+    this.loan = borrow(BUFFER_BYTES);
+    this.view = this.loan.region.view;
+    this.bytes = this.loan.region.bytes;
+    this.canSplice = options.isPipe;
+    if (options.isPipe) {
+      enlargePipe(fd);
+      this.drain = openNull();
+    }
+  }
+
+  take(bytes: number): number {
+    assert(bytes <= this.takeBytesMax, "a take stays within takeBytesMax");
+    const got = this.hold(bytes);
+    this.heldBytes = 0;
+    this.position += got;
+    return got;
+  }
+
+  peek(bytes: number): number {
+    assert(bytes <= PEEK_BYTES_MAX, "a peek stays within PEEK_BYTES_MAX");
+    return this.hold(bytes);
+  }
+
+  skip(bytes: number): number {
+    assert(this.heldBytes === 0, "what was peeked is taken before anything is passed over");
+    const got = this.canSplice ? this.skipSpliced(bytes) : this.skipRead(bytes);
+    this.position += got;
+    return got;
+  }
+
+  /** Makes the buffer hold `bytes` bytes; fewer only at the end of the input. */
+  private hold(bytes: number): number {
+    assert(bytes >= this.heldBytes, "a take asks for at least what was peeked");
+    const missing = bytes - this.heldBytes;
+    this.heldBytes += readFully(this.fd, this.loan.region.address + this.heldBytes, missing);
+    return this.heldBytes;
+  }
+
+  private skipSpliced(bytes: number): number {
+    assert(this.drain, "a source that splices has somewhere to splice to");
+    const result = spliceFully(this.fd, this.drain, bytes);
+    if (result.kind === "moved") return result.bytes;
+    this.canSplice = false;
+    return this.skipRead(bytes);
+  }
+
+  private skipRead(bytes: number): number {
+    let done = 0;
+    while (done < bytes) {
+      const want = Math.min(bytes - done, DISCARD_BYTES);
+      const got = readFully(this.fd, this.loan.region.address, want);
+      done += got;
+      if (got < want) break;
+    }
+    return done;
+  }
+
+  [Symbol.dispose](): void {
+    this.loan[Symbol.dispose]();
+    this.drain?.[Symbol.dispose]();
+    this.fd[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,106 @@
+// The legacy migration stream (before Xen 4.6; tools/python/xen/migration/legacy.py). It has no header, no
+// version and no guest type:
+//
+//   ulong p2m_size                 4 or 8 bytes, the word width of the toolstack that wrote it
+//   PV: extended info              ulong all ones, u32 total_length, blocks {char id[4], u32 size, bytes}
+//       P2M frame list             ulong[(p2m_size - 1) / fpp + 1], fpp = 4096 / guest width
+//   body: chunks                   i32 marker; above 0: so many pfns; below 0: CHUNKS; 0: the body's end
+//   tail, PV                       u32 nr_unmapped, ulong[], per vcpu its context, shared info page
+//   tail, HVM                      3 x u64 magic pfns, u32 size, HVM context; then the QEMU record
+//
+// Everything is little endian and nothing is padded.
+
+import { assert } from "../../base/index.ts";
+
+/** A batch holds at most this many pfns (MAX_BATCH_SIZE). */
+export const LEGACY_BATCH_PFNS_MAX = 1024;
+/** The old domain size limit of the toolstack was far below this many pages (1 TiB). */
+export const LEGACY_P2M_SIZE_MAX = 2 ** 28;
+export const LEGACY_VCPU_ID_MAX = 4095;
+export const LEGACY_BLOB_BYTES_MAX = 128 * 1024 * 1024;
+
+/** A pfn entry: type in bits 31..28, pfn in 27..0, in 64-bit streams too. */
+export const LEGACY_TYPE_SHIFT = 28;
+export const LEGACY_PFN_MASK = 0x0fff_ffff;
+
+export type LegacyPayload =
+  | { readonly kind: "none" }
+  /** So many bytes. */
+  | { readonly kind: "fixed"; readonly bytes: number }
+  /** u32 padding, u64: an HVM parameter. */
+  | { readonly kind: "param"; readonly index: number }
+  /** i32 max_id, u64 bitmap[max_id / 64 + 1]. */
+  | { readonly kind: "vcpus" }
+  /** u32 size, so many bytes. */
+  | { readonly kind: "sized" }
+  /** ulong size, so many bytes: page contents of a compressed Remus stream. */
+  | { readonly kind: "compressed" };
+
+export interface LegacyChunk {
+  readonly marker: number;
+  readonly name: string;
+  readonly payload: LegacyPayload;
+}
+
+const chunk = (marker: number, name: string, payload: LegacyPayload): LegacyChunk => {
+  return { marker, name, payload };
+};
+const NONE = { kind: "none" } as const;
+const param = (index: number) => ({ kind: "param", index }) as const;
+
+export const LEGACY_CHUNKS: readonly LegacyChunk[] = [
+  chunk(-1, "ENABLE_VERIFY_MODE", NONE),
+  chunk(-2, "VCPU_INFO", { kind: "vcpus" }),
+  chunk(-3, "HVM_IDENT_PT", param(12)),
+  chunk(-4, "HVM_VM86_TSS", param(15)),
+  chunk(-5, "TMEM", NONE),
+  chunk(-6, "TMEM_EXTRA", NONE),
+  chunk(-7, "TSC_INFO", { kind: "fixed", bytes: 20 }), // u32 mode, u64 nsec, u32 khz, u32 incarnation.
+  chunk(-8, "HVM_CONSOLE_PFN", param(17)),
+  chunk(-9, "LAST_CHECKPOINT", NONE),
+  chunk(-10, "HVM_ACPI_IOPORTS_LOCATION", param(19)),
+  chunk(-11, "HVM_VIRIDIAN", param(9)),
+  chunk(-12, "COMPRESSED_DATA", { kind: "compressed" }),
+  chunk(-13, "ENABLE_COMPRESSION", NONE),
+  chunk(-14, "HVM_GENERATION_ID_ADDR", param(34)),
+  chunk(-15, "HVM_PAGING_RING_PFN", param(27)),
+  chunk(-16, "HVM_MONITOR_RING_PFN", param(28)),
+  chunk(-17, "HVM_SHARING_RING_PFN", param(29)),
+  chunk(-18, "TOOLSTACK", { kind: "sized" }),
+  chunk(-19, "HVM_IOREQ_SERVER_PFN", param(32)),
+  chunk(-20, "HVM_NR_IOREQ_SERVER_PAGES", param(33)),
+];
+const BY_MARKER = new Map(LEGACY_CHUNKS.map((entry) => [entry.marker, entry]));
+export const legacyChunkOf = (marker: number): LegacyChunk | undefined => BY_MARKER.get(marker);
+
+/** Extended-info blocks. The size of "vcpu" tells the guest's width and is the context size in the tail. */
+export const LEGACY_VCPU_BLOCK = "vcpu";
+export const LEGACY_EXTENDED_BLOCK = "extv";
+export const LEGACY_XSAVE_BLOCK = "xcnt";
+export const LEGACY_VCPU_WIDTH: Readonly<Record<number, number>> = { 0xaf0: 4, 0x1430: 8 };
+export const LEGACY_EXTENDED_VCPU_BYTES = 128;
+
+/** Signatures of the QEMU record behind an HVM tail, 21 bytes each; how its length is told differs. */
+export const LEGACY_QEMU_SIGNATURES = [
+  { signature: "QemuDeviceModelRecord", sized: false }, // Goes on until the end of the file.
+  { signature: "DeviceModelRecord0002", sized: true }, // u32 length.
+  { signature: "RemusDeviceModelState", sized: true },
+] as const;
+export const LEGACY_QEMU_SIGNATURE_BYTES = 21;
+assert(
+  LEGACY_QEMU_SIGNATURES.every((row) => row.signature.length === LEGACY_QEMU_SIGNATURE_BYTES),
+  "a legacy QEMU signature is 21 bytes",
+);
+
+/**
+ * The toolstack's word width from the first 8 octets, or undefined where they fit neither: octets 4..7 are
+ * zero for 64 bit; for 32 bit all ones (PV), a chunk marker, or the count of the first batch (HVM).
+ */
+export function legacyWidthOf(view: DataView, at: number): 4 | 8 | undefined {
+  const low = view.getUint32(at, true);
+  const next = view.getInt32(at + 4, true);
+  if (low === 0 || low > LEGACY_P2M_SIZE_MAX) return undefined;
+  if (next === 0) return 8;
+  if (next === -1 || (next > 0 && next <= LEGACY_BATCH_PFNS_MAX)) return 4;
+  return legacyChunkOf(next) === undefined ? undefined : 4;
+}
