@@ -31,16 +31,21 @@ const NAMES: Readonly<Record<number, string>> = {
 
 export const EPERM = 1;
 export const ENOENT = 2;
+export const ESRCH = 3;
 export const EINTR = 4;
 export const EBADF = 9;
 export const EAGAIN = 11;
+export const EACCES = 13;
 export const EFAULT = 14;
 export const EEXIST = 17;
 export const EINVAL = 22;
 export const ESPIPE = 29;
 export const EPIPE = 32;
 export const ENOSYS = 38;
+export const EPROTOTYPE = 91;
 export const ECONNRESET = 104;
+export const ENOTCONN = 107;
+export const ECONNREFUSED = 111;
 
 /** "ENOENT", or "errno 512" for a number without a name. */
 export const errnoName = (errno: number): string => NAMES[errno] ?? `errno ${errno}`;

@@ -1,6 +1,20 @@
 // What other rooms may use of sys.
+export { setAlarm } from "./alarm.ts";
 export { borrow, reserve } from "./arena.ts";
 export type { Loan, Region } from "./arena.ts";
+export { monotonicMs, monotonicNs, realtimeMs } from "./clock.ts";
+export { errnoName, systemError } from "./errno.ts";
+export {
+  cleanEnvironment,
+  closeOnExec,
+  isClosedOnExec,
+  keepOnExec,
+  replaceProgram,
+  replaceProgramByFd,
+} from "./exec.ts";
+export type { Environment, Program } from "./exec.ts";
+export { kernelFeatures, libcVersion } from "./features.ts";
+export type { KernelFeature } from "./features.ts";
 export {
   adviseDrop,
   adviseRandom,
@@ -18,8 +32,26 @@ export {
   statOf,
 } from "./file.ts";
 export type { FileKind } from "./file.ts";
+export { Loop, READY_MASK } from "./loop.ts";
+export type { ReadyHandler, Timer } from "./loop.ts";
 export { mapWindow, Window, WINDOW_BYTES_MAX } from "./mapping.ts";
 export type { MapResult } from "./mapping.ts";
-export { enlargePipe, makePipe, openNull, spliceFully } from "./pipe.ts";
+export { createMemfd, resizeFile, SEAL_MASK, sealMemfd, sealsOf } from "./memfd.ts";
+export { enlargePipe, makePipe, openNull, PIPE_BYTES_WANTED, spliceFully } from "./pipe.ts";
 export type { Pipe, SpliceResult } from "./pipe.ts";
 export { waitReadable, waitWritable } from "./poll.ts";
+export { becomeIdle } from "./priority.ts";
+export type { IdlePriority } from "./priority.ts";
+export {
+  acceptUnix,
+  bindUnix,
+  connectUnix,
+  DESCRIPTORS_MAX,
+  makeSocketPair,
+  MESSAGE_BYTES_MAX,
+  receiveDescriptors,
+  sendDescriptors,
+} from "./socket.ts";
+export type { Connection, Received, SocketKind, UnixAddress } from "./socket.ts";
+export { sendToSyslog, SYSLOG_PATH } from "./syslog.ts";
+export type { LogLines, Severity } from "./syslog.ts";
