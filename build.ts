@@ -111,6 +111,7 @@ async function compile(product: string, version: Version, runtime?: string): Pro
       AGENT_VERSION: JSON.stringify(version.version),
       AGENT_COMMIT: JSON.stringify(version.commit),
       AGENT_TARGET: JSON.stringify(version.target),
+      AGENT_DATE: JSON.stringify(git("log", "-1", "--format=%cs") ?? today()), // Of the manual page.
     },
     compile: {
       outfile: product,
@@ -148,9 +149,17 @@ function runtimeFor(target: Target): string {
 
 /** "1a2b3c4d", with "-dirty" when tracked files differ; "unknown" without git or outside its checkout. */
 function commitOfCheckout(): string {
-  const git = (...words: string[]): string | undefined => {
+  const commit = git("rev-parse", "--short=8", "HEAD");
+  const changes = git("status", "--porcelain", "--untracked-files=no");
+  if (commit === undefined || changes === undefined) return "unknown";
+  return changes === "" ? commit : `${commit}-dirty`;
+}
+
+/** What git says of this checkout; undefined without git, or unpacked inside another project. */
+function git(...words: string[]): string | undefined {
+  const ask = (...question: string[]): string | undefined => {
     try {
-      const command = ["git", "-c", `safe.directory=${ROOT}`, "-C", ROOT, ...words];
+      const command = ["git", "-c", `safe.directory=${ROOT}`, "-C", ROOT, ...question];
       const { exitCode, stdout } = Bun.spawnSync(command, { stderr: "ignore" });
       return exitCode === 0 ? stdout.toString().trim() : undefined;
     } catch (error) {
@@ -158,12 +167,10 @@ function commitOfCheckout(): string {
       throw error;
     }
   };
-  if (git("rev-parse", "--show-prefix") !== "") return "unknown"; // Unpacked inside another project.
-  const commit = git("rev-parse", "--short=8", "HEAD");
-  const changes = git("status", "--porcelain", "--untracked-files=no");
-  if (commit === undefined || changes === undefined) return "unknown";
-  return changes === "" ? commit : `${commit}-dirty`;
+  return ask("rev-parse", "--show-prefix") === "" ? ask(...words) : undefined;
 }
+
+const today = (): string => new Date().toISOString().slice(0, 10);
 
 // ---- Verify the product ---------------------------------------------------------------------
 

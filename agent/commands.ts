@@ -28,6 +28,8 @@ export interface CommandModule {
 export interface CommandSpec {
   readonly name: string;
   readonly operands: string;
+  /** Words that an operand may be, for completion. Without them STREAM, FILE and DIR complete to files. */
+  readonly operandChoices?: readonly string[];
   readonly summary: string;
   /** A paragraph or two for `agent help NAME` and the man page. */
   readonly description: readonly string[];
@@ -47,6 +49,8 @@ const GUEST_OPTIONS: readonly OptionSpec[] = [
 ];
 
 export const STREAM_FORMATS = ["xl", "libxl", "libxc", "xapi", "legacy"] as const;
+
+export const COMPLETION_SHELLS = ["bash", "zsh", "fish"] as const;
 
 export const COMMANDS: readonly CommandSpec[] = [
   {
@@ -114,6 +118,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "completion",
     operands: "SHELL",
+    operandChoices: COMPLETION_SHELLS,
     summary: "print the completion script for bash, zsh or fish",
     description: ["Prints a completion script for SHELL (bash, zsh or fish) on stdout."],
     options: [HELP_OPTION],
