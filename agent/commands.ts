@@ -133,6 +133,15 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/host/man.ts"),
   },
   {
+    name: "self-test-child",
+    operands: "STAGE [PID]",
+    summary: "execute itself in place, for the probe of that (used by agent check)",
+    description: ["STAGE is before, or after with the process number that must be kept."],
+    options: [HELP_OPTION],
+    hidden: true,
+    load: () => import("./commands/host/self-test-child.ts"),
+  },
+  {
     name: "expand",
     operands: "KIND",
     summary: "uncompress standard input to standard output (used by agent itself)",

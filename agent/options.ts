@@ -19,8 +19,9 @@ export function parseOptions<S extends v.GenericSchema>(
   argv: readonly string[],
 ): v.InferOutput<S> {
   const words = argv.map((word) => (word === "-" ? STANDARD_INPUT_WORD : word));
-  const alias: Record<string, string> = {};
-  for (const { name, short } of spec.options) if (short !== undefined) alias[name] = short;
+  // Every option has an entry: what has none counts as unknown to mri.
+  const alias: Record<string, string[]> = {};
+  for (const { name, short } of spec.options) alias[name] = short === undefined ? [] : [short];
   const parsed: Record<string, unknown> & { _: string[] } = mri(words, {
     alias,
     boolean: spec.options.filter((option) => option.value === undefined).map(({ name }) => name),

@@ -1,4 +1,5 @@
-// The process's alarm clock: the kernel sends SIGALRM when it rings, also while a system call sleeps.
+// The process's alarm clock: the kernel sends SIGALRM when it rings, also while a system call
+// sleeps.
 
 import { pointer, reserve } from "./arena.ts";
 import { systemError } from "./errno.ts";
@@ -9,7 +10,10 @@ const ITIMER_REAL = 0;
 
 const itimerval = reserve(32); // The interval, 0: it rings once. Then the delay; each i64 s, i64 us.
 
-/** Sends this process SIGALRM in `delayMs`, once; 0 takes an alarm back. Its default action is to end us. */
+/**
+ * Sends this process SIGALRM in `delayMs`, once; 0 takes an alarm back. Its default action is to
+ * end us.
+ */
 export function setAlarm(delayMs: number): void {
   setWord(itimerval.view, 16, Math.floor(delayMs / 1000));
   setWord(itimerval.view, 24, Math.floor((delayMs % 1000) * 1000));

@@ -1,5 +1,6 @@
-// The kernel's clocks. performance.now() and Bun.nanoseconds() count from the start of this process and
-// begin again at 0 after an exec, so whatever crosses a process or a live update takes the time from here.
+// The kernel's clocks. performance.now() and Bun.nanoseconds() count from the start of this process
+// and begin again at 0 after an exec, so whatever crosses a process or a live update takes the time
+// from here.
 
 import { pointer, reserve } from "./arena.ts";
 import { systemError } from "./errno.ts";
@@ -23,7 +24,9 @@ const milliseconds = (): number =>
   (timespec.view.getUint32(4, true) * 2 ** 32 + timespec.view.getUint32(0, true)) * 1000 +
   timespec.view.getUint32(8, true) / 1e6;
 
-/** Milliseconds, with a fraction, since some fixed point: the same for every process until reboot. */
+/**
+ * Milliseconds, with a fraction, since some fixed point: the same for every process until reboot.
+ */
 export function monotonicMs(): number {
   readClock(CLOCK_MONOTONIC, "the monotonic clock");
   return milliseconds();

@@ -1,9 +1,10 @@
 // Replacing the program of this process: same pid, same descriptors where they are kept.
 //
-// process.execve of the runtime is of no use here: it marks every descriptor close-on-exec first. What an
-// exec keeps: descriptors without FD_CLOEXEC, the signal mask, ignored signals, cwd, umask, limits, nice and
-// file locks. What it ends: every mapping and thread, and the name set by prctl. The runtime marks the
-// inherited descriptors from 4 up as close-on-exec when it starts, so each generation clears the flag anew.
+// process.execve of the runtime is of no use here: it marks every descriptor close-on-exec first.
+// What an exec keeps: descriptors without FD_CLOEXEC, the signal mask, ignored signals, cwd, umask,
+// limits, nice and file locks. What it ends: every mapping and thread, and the name set by prctl.
+// The runtime marks the inherited descriptors from 4 up as close-on-exec when it starts, so each
+// generation clears the flag anew.
 //
 // A failed exec returns, and the old program goes on: set the flags again and report it.
 
@@ -19,7 +20,9 @@ const F_SETFD = 2;
 const FD_CLOEXEC_MASK = 1;
 const AT_EMPTY_PATH = 0x1000;
 
-/** A quarter of the usual 8 MiB stack: what the kernel takes of arguments and environment together. */
+/**
+ * A quarter of the usual 8 MiB stack: what the kernel takes of arguments and environment together.
+ */
 const ARGUMENTS_BYTES_MAX = 2 * 1024 * 1024;
 
 const empty = reserve(1); // "", the path for execveat of a descriptor.

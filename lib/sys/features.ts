@@ -1,5 +1,6 @@
-// Kernel features newer than 4.19, the oldest kernel we run on, and the C library. Nothing depends on
-// these features: where one is absent (an old kernel, a sandbox that answers ENOSYS) another way is taken.
+// Kernel features newer than 4.19, the oldest kernel we run on, and the C library. Nothing depends
+// on these features: where one is absent (an old kernel, a sandbox that answers ENOSYS) another way
+// is taken.
 
 import { pointer, reserve } from "./arena.ts";
 import { errnoName } from "./errno.ts";

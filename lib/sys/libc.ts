@@ -7,7 +7,7 @@
 // - Sizes and offsets are whole numbers below 2^53; -1 is passed only to `int` parameters.
 
 import { dlopen, FFIType, read } from "bun:ffi";
-import { assert } from "../base/index.ts";
+import { assert, RefusedError } from "../base/index.ts";
 
 const int = "int";
 const i64_fast = FFIType.i64_fast;
@@ -63,11 +63,16 @@ const SYMBOLS = {
 } as const;
 
 /** The C libraries this may be linked against, tried in turn. */
-const LIBRARIES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
+const LIBRARIES = [
+  "libc.so.6",
+  `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`,
+];
 
 /** i64_fast gives a bigint only past 2^53; no result of the calls above comes near it. */
 type Numbers<T> = {
-  [K in keyof T]: T[K] extends (...args: infer A) => number | bigint ? (...args: A) => number : T[K];
+  [K in keyof T]: T[K] extends (...args: infer A) => number | bigint
+    ? (...args: A) => number
+    : T[K];
 };
 
 function load() {
@@ -81,7 +86,7 @@ function load() {
       failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  throw new Error(`Cannot load the C library through bun:ffi: ${failures.join("; ")}`);
+  throw new RefusedError(`Cannot load the C library through bun:ffi: ${failures.join("; ")}`);
 }
 
 export const libc = load();

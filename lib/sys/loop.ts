@@ -1,14 +1,15 @@
 // The epoll loop of our long-running programs.
 //
-// Theory of Operation. Handlers are synchronous and run from here, in one thread. While epoll_wait sleeps,
-// nothing of the runtime runs: no promise, no signal handler, no exit of a child process. So this file,
-// and no other under it, awaits: it yields to the runtime when epoll_wait brought nothing (a timeout, or
-// EINTR: a signal came), and at least every YIELD_EVERY_MS under constant load. A signal that arrives in
-// the microseconds between that yield and epoll_wait does not interrupt it; WAIT_MS_MAX bounds the delay.
-// signalfd is no way out: threads of the runtime do not block the signal and would take it.
+// Theory of Operation. Handlers are synchronous and run from here, in one thread. While epoll_wait
+// sleeps, nothing of the runtime runs: no promise, no signal handler, no exit of a child process.
+// So this file, and no other under it, awaits: it yields to the runtime when epoll_wait brought
+// nothing (a timeout, or EINTR: a signal came), and at least every YIELD_EVERY_MS under constant
+// load. A signal that arrives in the microseconds between that yield and epoll_wait does not
+// interrupt it; WAIT_MS_MAX bounds the delay. signalfd is no way out: threads of the runtime do not
+// block the signal and would take it.
 //
-// A signal is only noted by the runtime's handler; ours runs in the loop, in its turn, like any other, so
-// that whatever a handler throws comes out of run().
+// A signal is only noted by the runtime's handler; ours runs in the loop, in its turn, like any
+// other, so that whatever a handler throws comes out of run().
 
 import { assert } from "../base/index.ts";
 import { pointer, reserve } from "./arena.ts";
@@ -27,7 +28,9 @@ import {
 
 export type { Timer } from "./timers.ts";
 
-/** What to wait for and what has come, as a mask. hangUp and failed always come, asked for or not. */
+/**
+ * What to wait for and what has come, as a mask. hangUp and failed always come, asked for or not.
+ */
 export const READY_MASK = {
   readable: 0x1,
   writable: 0x4,
@@ -58,7 +61,10 @@ export type ReadyHandler = (readyMask: number) => void;
 
 interface Watch {
   readonly fd: Fd;
-  /** Told apart in the event: one still queued for a closed fd must not reach its number's next user. */
+  /**
+   * Told apart in the event: one still queued for a closed fd must not reach its number's next
+   * user.
+   */
   readonly generation: number;
   readonly handler: ReadyHandler;
 }
@@ -107,7 +113,9 @@ export class Loop implements Disposable {
     this.control(EPOLL_CTL_MOD, watch, mask);
   }
 
-  /** Stops watching. Call it before the descriptor is closed; events already fetched are dropped. */
+  /**
+   * Stops watching. Call it before the descriptor is closed; events already fetched are dropped.
+   */
   forget(fd: Fd): void {
     const watch = this.watches.get(fd.number);
     assert(watch, "a descriptor is watched before it is forgotten");
@@ -125,7 +133,10 @@ export class Loop implements Disposable {
     cancelTimer(this.timers, timer);
   }
 
-  /** Runs the handler in the loop each time the signal comes, instead of the signal's default action. */
+  /**
+   * Runs the handler in the loop each time the signal comes, instead of the signal's default
+   * action.
+   */
   onSignal(signal: NodeJS.Signals, handler: () => void): void {
     const note = (): void => void this.pending.push(handler);
     this.signals.push({ signal, handler, note });

@@ -1,5 +1,6 @@
-// Memory files: anonymous, handed on by descriptor, and sealed where the receiver must be able to rely on
-// them. Sealing against writes fails with EBUSY while a writable shared mapping of the file exists.
+// Memory files: anonymous, handed on by descriptor, and sealed where the receiver must be able to
+// rely on them. Sealing against writes fails with EBUSY while a writable shared mapping of the file
+// exists.
 
 import { cPath } from "./arena.ts";
 import { systemError } from "./errno.ts";

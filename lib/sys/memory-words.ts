@@ -1,5 +1,5 @@
-// The two C shapes that system calls want in the arena: an address stored in memory, and an array of C
-// strings (argv, envp).
+// The two C shapes that system calls want in the arena: an address stored in memory, and an array
+// of C strings (argv, envp).
 
 import { assert } from "../base/index.ts";
 import type { Region } from "./arena.ts";
@@ -15,11 +15,14 @@ export function setWord(view: DataView, at: number, value: number): void {
 
 /** Bytes that storeStrings() takes for `texts`. */
 export const stringsBytes = (texts: readonly string[]): number =>
-  texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 1, (texts.length + 1) * ADDRESS_BYTES);
+  texts.reduce(
+    (sum, text) => sum + Buffer.byteLength(text) + 1,
+    (texts.length + 1) * ADDRESS_BYTES,
+  );
 
 /**
- * Stores a NULL-terminated array of C strings at `at` of the region, the array first. Returns the first
- * free place behind it, rounded up to where an address may stand.
+ * Stores a NULL-terminated array of C strings at `at` of the region, the array first. Returns the
+ * first free place behind it, rounded up to where an address may stand.
  */
 export function storeStrings(region: Region, at: number, texts: readonly string[]): number {
   assert(at % ADDRESS_BYTES === 0, "an array of addresses is aligned");

@@ -1,4 +1,5 @@
-// Idle priority: long reads and conversions stand back behind the guests, for the processor and the disk.
+// Idle priority: long reads and conversions stand back behind the guests, for the processor and the
+// disk.
 
 import { readdirSync } from "node:fs";
 import { ESRCH, systemError } from "./errno.ts";
@@ -11,13 +12,15 @@ const IOPRIO_CLASS_IDLE = 3;
 const IOPRIO_CLASS_FACTOR = 1 << 13;
 
 export interface IdlePriority {
-  /** False where the kernel or a sandbox refused it: then the disk is read at the usual priority. */
+  /**
+   * False where the kernel or a sandbox refused it: then the disk is read at the usual priority.
+   */
   readonly io: boolean;
 }
 
 /**
- * Gives every thread the lowest processor priority and the idle I/O class; threads to come inherit both.
- * There is no way back without privileges.
+ * Gives every thread the lowest processor priority and the idle I/O class; threads to come inherit
+ * both. There is no way back without privileges.
  */
 export function becomeIdle(): IdlePriority {
   let io = true;

@@ -125,8 +125,9 @@ export function acceptUnix(listener: Fd): Fd | undefined {
 }
 
 /**
- * Sends bytes (at least one, so that there is something to carry them) and descriptors in one message.
- * Returns how many bytes went; 0 when the socket is full, and then no descriptor went either.
+ * Sends bytes (at least one, so that there is something to carry them) and descriptors in one
+ * message. Returns how many bytes went; 0 when the socket is full, and then no descriptor went
+ * either.
  */
 export function sendDescriptors(socket: Fd, bytes: Uint8Array, fds: readonly number[]): number {
   assert(bytes.length > 0, "descriptors travel with at least one byte");
@@ -157,7 +158,9 @@ export interface Received extends Disposable {
   readonly descriptors: readonly Fd[];
 }
 
-/** One message, at most `bytesMax` of it; undefined when none is waiting on a non-blocking socket. */
+/**
+ * One message, at most `bytesMax` of it; undefined when none is waiting on a non-blocking socket.
+ */
 export function receiveDescriptors(socket: Fd, bytesMax: number): Received | undefined {
   assert(bytesMax > 0, "a message has room for a byte");
   assert(bytesMax <= MESSAGE_BYTES_MAX, "a message fits its buffer");

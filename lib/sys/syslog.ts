@@ -1,5 +1,5 @@
-// The system log: lines to the socket of the log daemon, in the form of RFC 3164 without its time stamp,
-// which every log daemon adds: `<PRI>TAG[PID]: TEXT`.
+// The system log: lines to the socket of the log daemon, in the form of RFC 3164 without its time
+// stamp, which every log daemon adds: `<PRI>TAG[PID]: TEXT`.
 
 import { SystemError } from "../base/index.ts";
 import { pointer, reserve } from "./arena.ts";
@@ -48,8 +48,8 @@ export interface LogLines {
 }
 
 /**
- * Sends the lines to the system log. Returns false when nobody takes them: there is no log socket, none
- * that we may use, or the log daemon hangs.
+ * Sends the lines to the system log. Returns false when nobody takes them: there is no log socket,
+ * none that we may use, or the log daemon hangs.
  */
 export function sendToSyslog({ socketPath, tag, severity, lines }: LogLines): boolean {
   const connection = connectToLog(socketPath);
@@ -91,7 +91,7 @@ function sendLine(socket: Fd, record: string, kind: SocketKind): boolean {
   const { written } = new TextEncoder().encodeInto(record, line.bytes.subarray(0, LINE_BYTES_MAX));
   line.bytes[written] = 0; // On a stream a NUL ends the record.
   const bytes = kind === "stream" ? written + 1 : written;
-  for (let done = 0; done < bytes; ) {
+  for (let done = 0; done < bytes;) {
     const at = pointer(line.address + done);
     const sent = libc.send(socket.number, at, bytes - done, MSG_NOSIGNAL);
     const errno = sent === -1 ? lastErrno() : 0;

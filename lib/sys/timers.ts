@@ -48,7 +48,8 @@ export function runDueTimers(timers: Timers, nowMs: number): void {
   for (;;) {
     const [first] = timers.heap;
     if (first === undefined || first.deadlineMs > nowMs) return;
-    // A timer that a handler has just added ends the turn; older ones behind it run in the next turn.
+    // A timer that a handler has just added ends the turn; older ones behind it run in the next
+    // turn.
     if (first.order >= addedBefore) return;
     cancelTimer(timers, first);
     first.run();
