@@ -62,11 +62,11 @@ const SYMBOLS = {
   write: { args: [int, ptr, u64], returns: i64_fast },
 } as const;
 
-/** The C libraries this may be linked against, tried in turn. */
-const LIBRARIES = [
-  "libc.so.6",
-  `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`,
-];
+/**
+ * glibc's name; musl answers to every "libc." with itself. No other name is tried: bun:ffi looks for a
+ * library that the system does not have in the current directory, and would run what lies there.
+ */
+const LIBRARY = "libc.so.6";
 
 /** i64_fast gives a bigint only past 2^53; no result of the calls above comes near it. */
 type Numbers<T> = {
@@ -76,17 +76,14 @@ type Numbers<T> = {
 };
 
 function load() {
-  const failures: string[] = [];
-  for (const name of LIBRARIES) {
-    try {
-      const { symbols } = dlopen(name, SYMBOLS);
-      return symbols as Numbers<typeof symbols>;
-    } catch (error) {
-      // Either there is no such library, or bun:ffi is off (no JIT): try the next, then say both.
-      failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-    }
+  try {
+    const { symbols } = dlopen(LIBRARY, SYMBOLS);
+    return symbols as Numbers<typeof symbols>;
+  } catch (cause) {
+    // Most likely bun:ffi is off: it needs the JIT, which a service manager's sandbox can forbid.
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RefusedError(`Cannot use ${LIBRARY} through bun:ffi: ${reason}`, { cause });
   }
-  throw new RefusedError(`Cannot load the C library through bun:ffi: ${failures.join("; ")}`);
 }
 
 export const libc = load();
