@@ -1,8 +1,9 @@
 // Compiles the agent into one file: bun build.ts [--target TARGET] [--out FILE]
 //
-// The product is built under a temporary name beside FILE, looked at, and then renamed: FILE is whole or
-// untouched. Another machine's TARGET needs that machine's Bun: its npm package, pinned and hashed in
-// bun.lock, is installed under node_modules/.cache. (A musl host also needs its package libstdc++.)
+// The product is built under a temporary name beside FILE, looked at, and then renamed: FILE is
+// whole or untouched. Another machine's TARGET needs that machine's Bun: its npm package, pinned
+// and hashed in bun.lock, is installed under node_modules/.cache. (A musl host also needs its
+// package libstdc++.)
 
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -82,8 +83,8 @@ function requirePinnedBun(manifest: Manifest): void {
   const pinned = manifest.devDependencies["bun"];
   if (Bun.version === pinned) return;
   throw new BuildError(
-    `Cannot build with Bun ${Bun.version}: package.json pins ${pinned}, and it becomes part of the ` +
-      "binary. Run bun install --frozen-lockfile, then node_modules/.bin/bun build.ts",
+    `Cannot build with Bun ${Bun.version}: package.json pins ${pinned}, which becomes part of ` +
+      "the binary. Run bun install --frozen-lockfile, then node_modules/.bin/bun build.ts",
   );
 }
 
@@ -111,7 +112,7 @@ async function compile(product: string, version: Version, runtime?: string): Pro
       AGENT_VERSION: JSON.stringify(version.version),
       AGENT_COMMIT: JSON.stringify(version.commit),
       AGENT_TARGET: JSON.stringify(version.target),
-      AGENT_DATE: JSON.stringify(git("log", "-1", "--format=%cs") ?? today()), // Of the manual page.
+      AGENT_DATE: JSON.stringify(git("log", "-1", "--format=%cs") ?? today()), // For the man page.
     },
     compile: {
       outfile: product,
@@ -147,7 +148,10 @@ function runtimeFor(target: Target): string {
   return join(folder, "node_modules/@oven", name, "bin/bun");
 }
 
-/** "1a2b3c4d", with "-dirty" when tracked files differ; "unknown" without git or outside its checkout. */
+/**
+ * "1a2b3c4d", with "-dirty" when tracked files differ; "unknown" without git or outside its
+ * checkout.
+ */
 function commitOfCheckout(): string {
   const commit = git("rev-parse", "--short=8", "HEAD");
   const changes = git("status", "--porcelain", "--untracked-files=no");

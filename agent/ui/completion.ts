@@ -1,5 +1,5 @@
-// Completion scripts for bash, zsh and fish, made from the command table. They use nothing but the shell:
-// the package bash-completion need not be there.
+// Completion scripts for bash, zsh and fish, made from the command table. They use nothing but the
+// shell: the package bash-completion need not be there.
 
 import { COMMANDS, COMPLETION_SHELLS, type OptionSpec } from "../commands.ts";
 import { visibleCommands } from "./help.ts";
@@ -172,7 +172,7 @@ const fishOffer = (offer: Offer): string => {
 };
 
 function fishScript(table: readonly Entry[]): string[] {
-  const first = [...table.map(({ name, summary }) => [name, summary] as const)];
+  const first = table.map(({ name, summary }) => [name, summary] as const);
   return [
     `# ${HEADING}`,
     "function __agent_command",

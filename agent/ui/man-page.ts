@@ -1,5 +1,5 @@
-// The manual page agent(1) in roff (the man macros), made from the command table and the exit statuses.
-// groff -man -ww and mandoc -T lint have nothing to say about it; a test asks them.
+// The manual page agent(1) in roff (the man macros), made from the command table and the exit
+// statuses. groff -man -ww and mandoc -T lint have nothing to say about it; a test asks them.
 
 import { type CommandSpec, DROP_INS, type OptionSpec } from "../commands.ts";
 import { EXIT_MEANING } from "../exit.ts";

@@ -1,5 +1,5 @@
-// agent completion SHELL: the completion script for a shell. The word "names" in place of a shell lists the
-// drop-in names, one a line, for install.sh.
+// agent completion SHELL: the completion script for a shell. The word "names" in place of a shell
+// lists the drop-in names, one a line, for install.sh.
 
 import * as v from "valibot";
 import { COMPLETION_SHELLS, DROP_INS, type Invocation } from "../../commands.ts";
