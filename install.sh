@@ -52,7 +52,9 @@ bun=$here/node_modules/.bin/bun
 # The one version that package.json pins: it becomes part of the program.
 pinned_bun() { sed -n 's/^ *"bun": "\([0-9][0-9.]*\)".*/\1/p' "$here/package.json"; }
 
-has_pinned_bun() { [ "$("$bun" --version </dev/null 2>/dev/null)" = "$(pinned_bun)" ]; }
+has_pinned_bun() {
+  [ -x "$bun" ] && [ "$("$bun" --version </dev/null 2>/dev/null)" = "$(pinned_bun)" ]
+}
 
 # Scripts of packages are off everywhere but for Bun's own, which links its executable into place.
 bun_by_npm() {
@@ -182,6 +184,7 @@ refuse_foreign_links() {
 # shellcheck disable=SC2329 # Called by trap.
 clean_up() {
   status=$?
+  [ -z "$ended" ] || status=$ended
   trap '' INT TERM HUP
   for name in $switched; do
     if [ -e "$(former "$name")" ] || [ -L "$(former "$name")" ]; then
@@ -270,6 +273,16 @@ switch_over() {
   made=
 }
 
+# What the former version installed and this one does not have any more.
+remove_obsolete() {
+  [ -f "$(former "$MANIFEST")" ] || return 0
+  while IFS= read -r line; do
+    case $line in
+      "file "*) is_recorded file "${line#* }" || rm -f "$destdir${line#* }" ;;
+    esac
+  done <"$(former "$MANIFEST")"
+}
+
 install_all() {
   choose_program
   refuse_foreign
@@ -294,6 +307,7 @@ install_all() {
   stage_links
   stage_manifest
   switch_over
+  remove_obsolete
   say "Installed $version"
   for name in bin/agent $PAGES $MANIFEST; do say "  $(at "$name")"; done
   for name in $links; do say "  $(at "bin/$name") -> agent"; done
@@ -345,6 +359,7 @@ planned=
 switched=
 made=
 scratch=
+ended= # The status for a signal that came: shells differ in what $? is in the last trap then.
 
 while [ $# -gt 0 ]; do
   case $1 in
@@ -387,7 +402,7 @@ while [ "${prefix%/}" != "$prefix" ]; do prefix=${prefix%/}; done # "/" becomes 
 while [ "${destdir%/}" != "$destdir" ]; do destdir=${destdir%/}; done
 
 trap clean_up EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'ended=129 && exit 129' HUP
+trap 'ended=130 && exit 130' INT
+trap 'ended=143 && exit 143' TERM
 "$action"
