@@ -121,7 +121,7 @@ function table(lines: readonly Line[], coloured: boolean): string[] {
     ...lines
       .filter(({ group }) => group === wanted)
       .map(({ label, state, style, detail }) => {
-        const shown = paint(state.padEnd(stateWidth), style, coloured);
+        const shown = paint(state, style, coloured) + " ".repeat(stateWidth - state.length);
         // A message of several lines stays in its column.
         const text = detail.replaceAll("\n", `\n${" ".repeat(labelWidth + stateWidth + 6)}`);
         return `  ${label.padEnd(labelWidth)}  ${shown}  ${text}`.trimEnd();
