@@ -30,6 +30,8 @@ export interface Self {
 
 /** The command that main hands to runExecChild(). */
 export const CHILD_COMMAND = "self-test-child";
+/** As argv[0], so that no drop-in name is met, whatever the file is called. */
+const PROGRAM_NAME = "agent";
 const KEPT_FD = 3;
 const KEPT_TEXT = "kept across exec";
 const ANSWER = "same pid, descriptor kept";
@@ -42,6 +44,7 @@ export const execProbe = (self: Self): Probe => ({
     using file = createMemfd("agent-check-kept");
     writeSync(file.number, KEPT_TEXT);
     const child = spawnSync(self.executable, [...self.words, CHILD_COMMAND, "before"], {
+      argv0: PROGRAM_NAME,
       env: self.environment,
       stdio: ["ignore", "pipe", "pipe", file.number],
       timeout: CHILD_TIMEOUT_MS,
@@ -63,7 +66,7 @@ export function runExecChild(self: Self, stage: string, pid: string | undefined)
   if (stage === "before") {
     using executable = openForReading(self.executable);
     keepOnExec(kept);
-    const argv = [self.executable, ...self.words, CHILD_COMMAND, "after", String(process.pid)];
+    const argv = [PROGRAM_NAME, ...self.words, CHILD_COMMAND, "after", String(process.pid)];
     replaceProgramByFd(executable, { argv, environment: self.environment });
   }
   expect("the pid after exec", { wanted: pid, found: String(process.pid) });
