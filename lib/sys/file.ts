@@ -56,12 +56,11 @@ function open(path: string, access: number): Fd {
 }
 
 /** A close-on-exec duplicate of an inherited descriptor, so that closing ours leaves it alone. */
-export function duplicate(fd: number): Fd {
+export function duplicate(fd: number, name: string): Fd {
   const copy = libc.fcntl(fd, F_DUPFD_CLOEXEC, 3);
   const errno = copy === -1 ? lastErrno() : 0;
-  const object = `fd ${fd}`;
-  if (copy !== -1) return new Fd(copy, `${object} (${kindOf(statOf(copy))})`);
-  throw systemError(`Cannot use descriptor ${fd}`, { call: "fcntl", errno, object });
+  if (copy !== -1) return new Fd(copy, name);
+  throw systemError(`Cannot use ${name}`, { call: "fcntl", errno, object: `fd ${fd}` });
 }
 
 export const statOf = (fd: number): Stats => fstatSync(fd);

@@ -26,14 +26,15 @@ export class PipeSource implements Source {
   readonly takeBytesMax = WHOLE_BODY_BYTES;
   readonly view: DataView;
   readonly bytes: Uint8Array;
-  readonly at = 0;
+  at = 0;
   position = 0;
 
   private readonly fd: Fd;
   private readonly loan: Loan;
   private readonly drain: Fd | undefined;
   private canSplice: boolean;
-  /** Bytes at the start of the buffer that were peeked and not yet taken. */
+  /** Bytes of the buffer that were peeked and not yet taken. */
+  private heldStart = 0;
   private heldBytes = 0;
 
   /** Takes the descriptor over. */
@@ -52,30 +53,41 @@ export class PipeSource implements Source {
 
   take(bytes: number): number {
     assert(bytes <= this.takeBytesMax, "a take stays within takeBytesMax");
-    const got = this.hold(bytes);
-    this.heldBytes = 0;
-    this.position += got;
+    const got = Math.min(this.hold(bytes), bytes);
+    this.release(got);
     return got;
   }
 
   peek(bytes: number): number {
     assert(bytes <= PEEK_BYTES_MAX, "a peek stays within PEEK_BYTES_MAX");
-    return this.hold(bytes);
+    return Math.min(this.hold(bytes), bytes);
   }
 
   skip(bytes: number): number {
-    assert(this.heldBytes === 0, "what was peeked is taken before anything is passed over");
-    const got = this.canSplice ? this.skipSpliced(bytes) : this.skipRead(bytes);
+    const held = Math.min(bytes, this.heldBytes);
+    this.release(held);
+    const rest = bytes - held;
+    const got = this.canSplice ? this.skipSpliced(rest) : this.skipRead(rest);
     this.position += got;
-    return got;
+    return held + got;
   }
 
-  /** Makes the buffer hold `bytes` bytes; fewer only at the end of the input. */
+  /** Makes the buffer hold at least `bytes` bytes from `at` on; fewer only at the end of the input. */
   private hold(bytes: number): number {
-    assert(bytes >= this.heldBytes, "a take asks for at least what was peeked");
-    const missing = bytes - this.heldBytes;
-    this.heldBytes += readFully(this.fd, this.loan.region.address + this.heldBytes, missing);
+    if (bytes > this.heldBytes) {
+      this.bytes.copyWithin(0, this.heldStart, this.heldStart + this.heldBytes);
+      this.heldStart = 0;
+      const missing = bytes - this.heldBytes;
+      this.heldBytes += readFully(this.fd, this.loan.region.address + this.heldBytes, missing);
+    }
+    this.at = this.heldStart;
     return this.heldBytes;
+  }
+
+  private release(bytes: number): void {
+    this.heldBytes -= bytes;
+    this.heldStart = this.heldBytes === 0 ? 0 : this.heldStart + bytes;
+    this.position += bytes;
   }
 
   private skipSpliced(bytes: number): number {

@@ -11,6 +11,7 @@ import {
   type Layout,
   oneOf,
   reserved,
+  type Severity,
   sizeOf,
   u16,
   u16be,
@@ -94,7 +95,7 @@ export const VCPU_MSR = { index: any(u32), reserved: reserved(u32), value: any(u
 
 /** What stands behind a record's head. Byte counts are of the tail alone, head not counted. */
 export type Tail =
-  | { readonly kind: "none" }
+  | { readonly kind: "none"; readonly longer: Severity }
   | { readonly kind: "bytes"; readonly min: number; readonly max: number }
   | { readonly kind: "rows"; readonly row: Layout; readonly min: number }
   /** pfns and page contents: PAGE_DATA alone. */
@@ -114,7 +115,9 @@ export interface LibxcRecordLayout {
   readonly since: 2 | 3;
 }
 
-const NONE = { kind: "none" } as const;
+/** Bytes behind the head: libxc takes no notice of them, or refuses them. */
+const NONE: Tail = { kind: "none", longer: "warning" };
+const NO_MORE: Tail = { kind: "none", longer: "error" };
 const bytes = (min: number, max: number): Tail => ({ kind: "bytes", min, max });
 const rows = (row: Layout, min: number): Tail => ({ kind: "rows", row, min });
 const ANY_BYTES = bytes(0, LIBXC_RECORD_BYTES_MAX);
@@ -154,7 +157,7 @@ export const LIBXC = {
     ...{ type: 0x07, name: "SHARED_INFO", title: "Shared info", head: {} },
     ...{ tail: bytes(PAGE_BYTES, PAGE_BYTES), ...PV },
   },
-  tscInfo: { type: 0x08, name: "X86_TSC_INFO", title: "TSC info", head: TSC_INFO, tail: NONE, ...V2 },
+  tscInfo: { type: 0x08, name: "X86_TSC_INFO", title: "TSC info", head: TSC_INFO, tail: NO_MORE, ...V2 },
   hvmContext: {
     ...{ type: 0x09, name: "HVM_CONTEXT", title: "HVM context", head: {} },
     ...{ tail: bytes(1, LIBXC_RECORD_BYTES_MAX), ...HVM },

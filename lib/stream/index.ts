@@ -1,0 +1,30 @@
+// What other rooms may use of stream.
+export type { Compression, Format } from "./detect.ts";
+export { EXPAND_STATUS, openInput, rateLimiter } from "./input/index.ts";
+export type { Input, SelfCommand } from "./input/index.ts";
+export { formatDocs } from "./format-docs.ts";
+export {
+  DOMAIN_HEADER,
+  DOMAIN_PV,
+  IMAGE_HEADER,
+  LIBXC,
+  libxcRecordOf,
+  OPTION_BIG_ENDIAN_MASK,
+  P2M_FRAMES_HEAD,
+  PV_INFO,
+  TSC_INFO,
+  VCPU_HEAD,
+} from "./libxc/index.ts";
+export {
+  EMULATOR_HEAD,
+  EMULATOR_HEAD_BYTES,
+  EMULATORS,
+  LEGACY_MASK,
+  LIBXL,
+  LIBXL_HEADER,
+  libxlRecordOf,
+} from "./libxl/index.ts";
+export { sampleStream } from "./sample.ts";
+export { VerifyReportSchema, verifyStream, withError } from "./verify/index.ts";
+export type { VerifyListener, VerifyReport } from "./verify/index.ts";
+export type { HeaderEvent, Piece, StreamRecord } from "./walk/index.ts";

@@ -1,0 +1,96 @@
+// A set of pfns at about one bit each. HVM pfns reach 2^52 and a stream may claim any, so nothing is sized
+// by a pfn: the set is made of 4 KiB pages of bits, made as they are met, and their number is bounded by
+// how many pfns were really added. A hostile stream that scatters its pfns fills the set, which then says so.
+
+const PAGE_SHIFT = 15;
+const PAGE_PFNS = 2 ** PAGE_SHIFT;
+const PAGE_WORDS = PAGE_PFNS / 32;
+const IN_PAGE_MASK = PAGE_PFNS - 1;
+/** 16 MiB of pages for sparse maps; beyond them one page per PAGE_PFNS pfns added: one bit a pfn. */
+const SPARE_PAGES = 4096;
+
+export class PfnSet {
+  /** Distinct pfns. */
+  count = 0;
+  /** A pfn found no room: `count` and the ranges are no longer the whole truth. */
+  isFull = false;
+  private readonly pages = new Map<number, Uint32Array>();
+  private lastIndex = -1;
+  private lastPage: Uint32Array = new Uint32Array(0);
+
+  /** Adds a pfn; true when it is new, false when it was there or the set is full. */
+  add(pfn: number): boolean {
+    const index = Math.floor(pfn / PAGE_PFNS);
+    if (index !== this.lastIndex && !this.enter(index)) return false;
+    const at = (pfn % PAGE_PFNS) & IN_PAGE_MASK;
+    const word = at >>> 5;
+    const bit = 1 << (at & 31);
+    const old = this.lastPage[word]!;
+    if ((old & bit) !== 0) return false;
+    this.lastPage[word] = old | bit;
+    this.count++;
+    return true;
+  }
+
+  /** Makes the page of `index` the one at hand; false when there is no room for it. */
+  private enter(index: number): boolean {
+    let page = this.pages.get(index);
+    if (page === undefined) {
+      if (this.pages.size >= SPARE_PAGES + this.count / PAGE_PFNS) {
+        this.isFull = true;
+        return false;
+      }
+      page = new Uint32Array(PAGE_WORDS);
+      this.pages.set(index, page);
+    }
+    this.lastIndex = index;
+    this.lastPage = page;
+    return true;
+  }
+
+  /** First run of pfns in 0..`last` that is not in the set, or undefined. */
+  firstGap(last: number): { readonly first: number; readonly last: number } | undefined {
+    let first: number | undefined;
+    let next = 0; // The pfn behind the last page looked at.
+    for (const index of [...this.pages.keys()].sort((left, right) => left - right)) {
+      const page = this.pages.get(index)!; // A key of this very map.
+      const base = index * PAGE_PFNS;
+      if (first === undefined && base > next) first = next;
+      let from = 0;
+      if (first === undefined) {
+        from = findBit(page, { from: 0, value: false });
+        if (from < PAGE_PFNS) first = base + from;
+      }
+      next = base + PAGE_PFNS;
+      if (first === undefined) continue;
+      const end = findBit(page, { from, value: true });
+      if (end < PAGE_PFNS) return gap(first, Math.min(base + end - 1, last));
+    }
+    return gap(first ?? next, last);
+  }
+
+  clear(): void {
+    this.pages.clear();
+    this.count = 0;
+    this.isFull = false;
+    this.lastIndex = -1;
+  }
+}
+
+const gap = (first: number, last: number) => (first <= last ? { first, last } : undefined);
+
+/** The first bit from `from` on that is `value`, or PAGE_PFNS. */
+function findBit(
+  page: Uint32Array,
+  { from, value }: { readonly from: number; readonly value: boolean },
+): number {
+  const other = value ? 0 : 0xffff_ffff;
+  let at = from;
+  while (at < PAGE_PFNS) {
+    const word = page[at >>> 5]!;
+    if (at % 32 === 0 && word === other) at += 32;
+    else if (((word & (1 << (at & 31))) !== 0) === value) return at;
+    else at++;
+  }
+  return PAGE_PFNS;
+}

@@ -1,0 +1,237 @@
+// verify: a visitor that checks everything the walk announces, and the report of what it found.
+
+import { check, type Finding, read, type Source } from "../../bytes/index.ts";
+import type { Compression, Format } from "../detect.ts";
+import { DOMAIN_HVM, DOMAIN_PV } from "../libxc/index.ts";
+import { parseQemuStream, type QemuParser } from "../qemu/index.ts";
+import {
+  type Checkpoint,
+  type HeaderEvent,
+  type PfnList,
+  type Piece,
+  type StreamRecord,
+  type Visitor,
+  walk,
+  type WalkEnd,
+  type Want,
+} from "../walk/index.ts";
+import { xapiRecordOf } from "../xapi/index.ts";
+import { CONFIG_JSON_MASK, SAVE_HEADER } from "../xl/index.ts";
+import { FindingLog } from "./finding-log.ts";
+import { LegacyChecker } from "./legacy.ts";
+import { LibxcChecker } from "./libxc.ts";
+import { LibxlChecker } from "./libxl.ts";
+import type { VerifyReport } from "./report.ts";
+import { checkXlConfig, type XlConfig } from "./xl-config.ts";
+
+export interface VerifyOptions {
+  /** undefined: found by the first bytes. */
+  readonly format: Format | undefined;
+  readonly compression: Compression | undefined;
+  /** Keep at most so many findings; all are counted. */
+  readonly limit: number;
+  readonly onProgress: (position: number) => void;
+  /** Told of every header and record before it is checked: for listings. */
+  readonly listener: VerifyListener;
+}
+
+export interface VerifyListener {
+  readonly header?: Visitor["header"];
+  readonly record?: (record: StreamRecord) => void;
+  readonly body?: Visitor["body"];
+}
+
+/** Walks `source` to its end and checks everything. Throws SystemError and Bug only. */
+export function verifyStream(source: Source, options: VerifyOptions): VerifyReport {
+  const visitor = new Verifier(options);
+  const end = walk(source, visitor, options);
+  return visitor.report(end, { input: source.name, compression: options.compression });
+}
+
+class Verifier implements Visitor {
+  private readonly log: FindingLog;
+  private readonly listener: VerifyListener;
+  private readonly libxc: LibxcChecker;
+  private readonly libxl: LibxlChecker;
+  private readonly legacy: LegacyChecker;
+  private config: XlConfig = { type: undefined, name: undefined };
+  private configIsJson = false;
+  private qemu: QemuParser | undefined;
+
+  constructor({ limit, listener }: VerifyOptions) {
+    this.log = new FindingLog(limit);
+    this.listener = listener;
+    this.libxc = new LibxcChecker(this.log);
+    this.legacy = new LegacyChecker(this.log);
+    const facts = this;
+    this.libxl = new LibxlChecker(this.log, {
+      get configType() {
+        return facts.config.type;
+      },
+      get isPv() {
+        return facts.libxc.image.domainType === DOMAIN_PV;
+      },
+    });
+  }
+
+  header(header: HeaderEvent, piece: Piece): void {
+    this.listener.header?.(header, piece);
+    for (const finding of check(header.layout, piece.view, piece.at, header)) {
+      const { layout: _, ...place } = header;
+      this.log.add({ ...finding, ...place, fileOffset: finding.fileOffset });
+    }
+    if (header.layer === "libxc") this.libxc.header(header, piece);
+    if (header.layer === "xl") {
+      const { mandatory_flags: flags } = read(SAVE_HEADER, piece.view, piece.at);
+      this.configIsJson = (flags & CONFIG_JSON_MASK) !== 0;
+    }
+    if (header.record === "domain_header") this.checkGuestType(header);
+  }
+
+  /** The type in the config and the one in the image must be the same. */
+  private checkGuestType(header: HeaderEvent): void {
+    const { type } = this.config;
+    if (type === undefined) return;
+    const wanted = type === "pv" ? DOMAIN_PV : DOMAIN_HVM;
+    if (this.libxc.image.domainType === wanted) return;
+    this.log.error(header, {
+      field: "type",
+      expected: `${wanted}, for the config says "${type}"`,
+      found: this.libxc.image.domainType,
+    });
+  }
+
+  record(record: StreamRecord): Want {
+    this.listener.record?.(record);
+    switch (record.layer) {
+      case "libxc":
+        return this.libxc.record(record);
+      case "libxl":
+        return this.libxl.record(record);
+      case "legacy":
+        return this.legacy.record(record);
+      case "xapi":
+        return this.xapiRecord(record);
+      default:
+        return "body"; // The xl config.
+    }
+  }
+
+  private xapiRecord(record: StreamRecord): Want {
+    const content = xapiRecordOf(record.type)?.content;
+    if (content === "end" && record.bodyBytes > 0) {
+      this.log.warn(record, { field: "length", expected: "0", found: record.bodyBytes });
+    }
+    if (content !== "qemu") return "nothing";
+    this.qemu = parseQemuStream(
+      { fileOffset: record.bodyOffset, recordNumber: record.recordNumber },
+      { configuration: () => undefined, section: () => undefined, finding: (finding) => this.log.add(finding) },
+    );
+    return "body";
+  }
+
+  body(record: StreamRecord, piece: Piece): void {
+    this.listener.body?.(record, piece);
+    switch (record.layer) {
+      case "libxc":
+        return this.libxc.body(piece);
+      case "libxl":
+        return this.libxl.body(record, piece);
+      case "legacy":
+        return this.legacy.body(record, piece);
+      case "xl":
+        this.config = checkXlConfig({ record, piece, log: this.log }, this.configIsJson);
+        return;
+      default:
+        this.qemu?.feed(piece.bytes.subarray(piece.at, piece.at + piece.length));
+    }
+  }
+
+  pfns(record: StreamRecord, list: PfnList): void {
+    if (record.layer === "legacy") this.legacy.pfns(record, list);
+    else this.libxc.pfns(list);
+  }
+
+  pages(): void {} // Never asked for: contents say nothing about the stream.
+
+  recordEnd(record: StreamRecord): void {
+    if (record.layer === "libxc") this.libxc.recordEnd(record);
+    else if (record.layer === "libxl") this.libxl.recordEnd(record);
+    else if (record.layer === "legacy") this.legacy.recordEnd();
+    this.qemu?.finish();
+    this.qemu = undefined;
+  }
+
+  checkpoint(_checkpoint: Checkpoint): void {} // The walk counts them.
+
+  problem(finding: Finding): void {
+    this.log.add(finding);
+  }
+
+  report(
+    end: WalkEnd,
+    { input, compression }: { readonly input: string; readonly compression: Compression | undefined },
+  ): VerifyReport {
+    if (end.stopped !== undefined) this.log.add(end.stopped);
+    const { log, libxc, legacy, config } = this;
+    const pages = legacy.pagesSent > 0 ? legacy : libxc.pages;
+    const domainType = libxc.image.domainType;
+    const recognised = end.format !== undefined;
+    return {
+      input,
+      verdict: !recognised ? "unrecognised" : log.errors > 0 ? "bad" : "good",
+      format: end.format ?? null,
+      compression: compression ?? null,
+      kind: end.kind,
+      end_offset: end.position,
+      records: end.records,
+      guest: {
+        name: config.name ?? null,
+        type: domainType === DOMAIN_PV ? "pv" : domainType === DOMAIN_HVM ? "hvm" : null,
+        xen: libxc.xenVersion ?? null,
+        libxc_version: domainType === 0 ? null : libxc.image.version,
+      },
+      pages: {
+        sent: pages.pagesSent,
+        with_data: pages.pagesWithData,
+        distinct: pages.seen.isFull ? null : pages.seen.count,
+      },
+      checkpoints: {
+        complete: end.checkpoints,
+        last_end_offset: end.lastCheckpointEnd ?? null,
+        failover: end.outcome === undefined ? null : end.outcome === "failover",
+      },
+      trailing:
+        end.trailing === undefined
+          ? null
+          : {
+              offset: end.trailing.fileOffset,
+              bytes: end.trailing.bytes,
+              what: end.trailing.what,
+            },
+      errors: log.errors,
+      warnings: log.warnings,
+      strict_warnings: log.strictWarnings,
+      findings: log.findings.map(reportFinding),
+    };
+  }
+}
+
+/** The report with one more error, such as what was wrong with the compressed data around the stream. */
+export function withError(report: VerifyReport, finding: Finding): VerifyReport {
+  const verdict = report.verdict === "good" ? "bad" : report.verdict;
+  const findings = [...report.findings, reportFinding(finding)];
+  return { ...report, verdict, errors: report.errors + 1, findings };
+}
+
+const reportFinding = (finding: Finding) => ({
+  severity: finding.severity,
+  strict: finding.strict,
+  layer: finding.layer,
+  record: finding.record,
+  record_number: finding.recordNumber,
+  field: finding.field,
+  offset: finding.fileOffset,
+  expected: finding.expected,
+  found: finding.found,
+});

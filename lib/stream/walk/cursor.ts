@@ -1,0 +1,147 @@
+// A walk's place in its source: takes and passes over bytes, numbers records, and turns the end of input
+// into an error that names the place.
+
+import { plural } from "../../base/index.ts";
+import {
+  check,
+  type Finding,
+  type Layout,
+  type Place,
+  sizeOf,
+  type Source,
+  StreamError,
+} from "../../bytes/index.ts";
+import type { Piece, StreamRecord, Visitor } from "./visitor.ts";
+
+/** Bodies are passed over in steps of this size, so that a rate limit and progress see them. */
+const SKIP_STEP_BYTES = 8 * 1024 * 1024;
+const RECORD_ALIGNMENT = 8;
+
+export interface CursorOptions {
+  readonly source: Source;
+  readonly visitor: Visitor;
+  /** Called as the walk goes on, with the absolute offset. */
+  readonly onProgress: (position: number) => void;
+}
+
+export class Cursor {
+  readonly source: Source;
+  readonly visitor: Visitor;
+  recordNumber = 0;
+  private readonly onProgress: (position: number) => void;
+
+  constructor({ source, visitor, onProgress }: CursorOptions) {
+    this.source = source;
+    this.visitor = visitor;
+    this.onProgress = onProgress;
+  }
+
+  get position(): number {
+    return this.source.position;
+  }
+
+  /** A place at the current position, under the number of the last record. */
+  place(layer: Place["layer"], record: string): Place {
+    return { layer, record, recordNumber: this.recordNumber, fileOffset: this.position };
+  }
+
+  /** Takes exactly `bytes` (at most WHOLE_BODY_BYTES), or throws the end of input. */
+  take(bytes: number, place: Place, field: string): Piece {
+    const got = this.source.take(bytes);
+    if (got < bytes) throw this.endOfInput(place, field, { wanted: bytes, got });
+    return this.piece(bytes, 0);
+  }
+
+  /** The bytes of the source's last take. */
+  private piece(length: number, bodyAt: number): Piece {
+    const { view, bytes, at } = this.source;
+    return { view, bytes, at, length, bodyAt };
+  }
+
+  /** Passes over exactly `bytes`, or throws the end of input. */
+  skip(bytes: number, place: Place, field: string): void {
+    for (let left = bytes; left > 0; ) {
+      const step = Math.min(left, SKIP_STEP_BYTES);
+      const got = this.source.skip(step);
+      left -= got;
+      this.onProgress(this.position);
+      if (got < step) throw this.endOfInput(place, field, { wanted: bytes, got: bytes - left });
+    }
+  }
+
+  /** Hands over `bytes` of a body in pieces. */
+  pieces(record: StreamRecord, bytes: number, give: (piece: Piece) => void): void {
+    for (let done = 0; done < bytes; ) {
+      const got = this.source.take(Math.min(bytes - done, this.source.takeBytesMax));
+      if (got === 0) throw this.endOfInput(record, "body", { wanted: bytes, got: done });
+      give(this.piece(got, record.bodyBytes - bytes + done));
+      done += got;
+      this.onProgress(this.position);
+    }
+  }
+
+  /** Takes a fixed header, announces it, and throws the first field that a reader refuses. */
+  header(layout: Layout, place: Place): Piece {
+    const piece = this.take(sizeOf(layout), place, "header");
+    this.visitor.header({ ...place, layout }, piece);
+    for (const finding of check(layout, piece.view, piece.at, place)) {
+      if (finding.severity === "error") throw new StreamError(finding);
+    }
+    return piece;
+  }
+
+  /** Announces a record whose body begins at the current position. */
+  record(fields: Omit<StreamRecord, "recordNumber" | "bodyOffset">): StreamRecord {
+    this.recordNumber++;
+    this.onProgress(this.position);
+    return { ...fields, recordNumber: this.recordNumber, bodyOffset: this.position };
+  }
+
+  /** Gives the visitor what it wants of a body, passes over the rest, and looks at the padding. */
+  body(record: StreamRecord, headBytes: number): void {
+    const { visitor } = this;
+    const want = visitor.record(record);
+    const wanted = { nothing: 0, head: Math.min(headBytes, record.bodyBytes), body: record.bodyBytes };
+    const bytes = wanted[want];
+    if (want === "head" && bytes > 0) visitor.body(record, this.take(bytes, record, "body"));
+    if (want === "body") this.pieces(record, bytes, (piece) => visitor.body(record, piece));
+    this.skip(record.bodyBytes - bytes, record, "body");
+  }
+
+  /** Takes the zero bytes behind a body; others are a warning: readers ignore them. */
+  padding(record: StreamRecord): void {
+    const padBytes = (RECORD_ALIGNMENT - (record.bodyBytes % RECORD_ALIGNMENT)) % RECORD_ALIGNMENT;
+    if (padBytes === 0) return;
+    const { bytes, at } = this.take(padBytes, record, "padding");
+    const pad = bytes.subarray(at, at + padBytes);
+    if (pad.every((byte) => byte === 0)) return;
+    this.visitor.problem({
+      ...record,
+      severity: "warning",
+      strict: true,
+      field: "padding",
+      fileOffset: this.position - padBytes,
+      expected: `${padBytes} zero bytes`,
+      found: pad.toHex(),
+    });
+  }
+
+  fail(place: Place, rest: Pick<Finding, "field" | "expected" | "found">): StreamError {
+    return new StreamError({ ...place, severity: "error", strict: true, ...rest });
+  }
+
+  private endOfInput(
+    place: Place,
+    field: string,
+    { wanted, got }: { readonly wanted: number; readonly got: number },
+  ): StreamError {
+    const why = this.source.shrunk ? "the file was cut short while it was read" : "the end of the input";
+    const found = got === 0 ? why : `${why} after ${plural(got, "byte")}`;
+    const expected = plural(wanted, "byte");
+    const finding = { ...place, fileOffset: this.position, field, expected, found };
+    return new EndOfInput({ ...finding, severity: "error", strict: true });
+  }
+}
+
+/** The input ended inside of something. */
+export class EndOfInput extends StreamError {}

@@ -1,0 +1,136 @@
+// walk(): the one reader of all framings. It knows how formats nest (xl > libxl > libxc and back at a
+// checkpoint, xapi > libxc), announces what it meets to a visitor, and says at last how the stream ended.
+
+import { plural } from "../../base/index.ts";
+import { type Finding, type Source, StreamError } from "../../bytes/index.ts";
+import { DETECT_BYTES, describeStranger, detectFormat, type Format } from "../detect.ts";
+import { type EndedIn, onTruncation, type StreamKind, type TruncationOutcome } from "../phases.ts";
+import { GO_MESSAGE } from "../xl/index.ts";
+import { Cursor, EndOfInput } from "./cursor.ts";
+import { walkLegacy } from "./legacy.ts";
+import { Progress, walkLibxc, walkLibxl } from "./libxl.ts";
+import type { Visitor } from "./visitor.ts";
+import { walkXapi } from "./xapi.ts";
+import { walkXlHeader } from "./xl.ts";
+
+export interface WalkOptions {
+  /** undefined: found by the first bytes. */
+  readonly format: Format | undefined;
+  readonly onProgress: (position: number) => void;
+}
+
+/** What stands behind a stream's end. It belongs to somebody else: named, never an error. */
+export interface Trailing {
+  readonly fileOffset: number;
+  readonly bytes: number;
+  readonly what: string;
+}
+
+export interface WalkEnd {
+  /** undefined: it is none of ours. */
+  readonly format: Format | undefined;
+  /** Why the walk could not go on; undefined when it reached the stream's end. */
+  readonly stopped: Finding | undefined;
+  /** The stop was the end of the input inside of something. */
+  readonly isTruncated: boolean;
+  /** What a receiver of this stream would do at its end, for a checkpointed stream that has no END. */
+  readonly outcome: TruncationOutcome | undefined;
+  readonly position: number;
+  readonly records: number;
+  readonly checkpoints: number;
+  readonly lastCheckpointEnd: number | undefined;
+  readonly kind: "plain" | "remus" | "colo";
+  readonly trailing: Trailing | undefined;
+}
+
+/** Walks the whole source. Throws only what is not about the stream itself (SystemError, Bug). */
+export function walk(source: Source, visitor: Visitor, options: WalkOptions): WalkEnd {
+  const cursor = new Cursor({ source, visitor, onProgress: options.onProgress });
+  const progress = new Progress();
+  let format = options.format;
+  let stop: StreamError | undefined;
+  try {
+    format ??= detect(cursor);
+    walkFormat(cursor, progress, format);
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error;
+    stop = error;
+  }
+  const isTruncated = stop instanceof EndOfInput;
+  return {
+    format,
+    stopped: stop?.finding,
+    isTruncated,
+    outcome: outcomeOf(progress, isTruncated),
+    position: cursor.position,
+    records: cursor.recordNumber,
+    checkpoints: progress.checkpoints,
+    lastCheckpointEnd: progress.lastCheckpointEnd,
+    kind: progress.isColo ? "colo" : progress.isCheckpointed ? "remus" : "plain",
+    trailing: stop === undefined ? trailingOf(source, format) : undefined,
+  };
+}
+
+function detect(cursor: Cursor): Format {
+  const got = cursor.source.peek(DETECT_BYTES);
+  const { bytes, at } = cursor.source;
+  const first = bytes.subarray(at, at + got);
+  const format = detectFormat(first);
+  if (format !== undefined) return format;
+  throw cursor.fail(cursor.place("input", "start"), {
+    field: "format",
+    expected: "a guest-state stream (xl, libxl, libxc, xenopsd suspend image or legacy)",
+    found: describeStranger(first),
+  });
+}
+
+function walkFormat(cursor: Cursor, progress: Progress, format: Format): void {
+  switch (format) {
+    case "xl":
+      if (walkXlHeader(cursor) === "legacy") walkLegacy(cursor);
+      else walkLibxl(cursor, progress);
+      return;
+    case "libxl":
+      return walkLibxl(cursor, progress);
+    case "libxc":
+      walkLibxc(cursor, progress);
+      return;
+    case "xapi":
+      return walkXapi(cursor, progress);
+    case "legacy":
+      return walkLegacy(cursor);
+  }
+}
+
+function outcomeOf(progress: Progress, isTruncated: boolean): TruncationOutcome | undefined {
+  if (!progress.isCheckpointed || (!isTruncated && !progress.endedAtCheckpoint)) return undefined;
+  const inTail = progress.phase === "BUFFERING";
+  const endedIn: EndedIn = inTail ? "checkpoint_tail" : progress.layer;
+  const kind: StreamKind = progress.checkpoints > 0 ? "after_checkpoint" : "before_first_checkpoint";
+  return onTruncation(endedIn, kind);
+}
+
+/** Only files are looked at: reading on from a pipe would take what belongs to the next reader. */
+function trailingOf(source: Source, format: Format | undefined): Trailing | undefined {
+  if (source.bytesTotal === undefined || source.bytesTotal <= source.position) return undefined;
+  const fileOffset = source.position;
+  const bytes = source.bytesTotal - fileOffset;
+  const got = source.peek(Math.min(bytes, GO_MESSAGE.length));
+  const first = source.bytes.subarray(source.at, source.at + got);
+  return { fileOffset, bytes, what: describeTrailing(first, { bytes, format }) };
+}
+
+function describeTrailing(
+  first: Uint8Array,
+  { bytes, format }: { readonly bytes: number; readonly format: Format | undefined },
+): string {
+  const size = plural(bytes, "byte");
+  if (String.fromCharCode(...first) === GO_MESSAGE) {
+    return `${size}: the sender's go-ahead of xl migrate ("${GO_MESSAGE.slice(0, -1)}")`;
+  }
+  if (format === "xapi") return `${size}: the rest of the suspend VDI`;
+  if (first.every((byte) => byte === 0)) return `${size}, zero at the start`;
+  const next = detectFormat(first);
+  if (next !== undefined && next !== "legacy") return `${size}: the start of another ${next} stream`;
+  return `${size} that are not part of the stream, beginning ${first.subarray(0, 16).toHex()}`;
+}
