@@ -2,7 +2,7 @@
 // descriptor 3 and executes itself with it kept; what it is then reports whether the pid and the
 // file are the same.
 //
-//   check ── spawns ──> child "before" ── execs itself, descriptor 3 kept ──> child "after PID": OK on stdout
+//   check ── spawns ──> child "before" ── execs itself, 3 kept ──> child "after PID" ──> stdout
 
 import { spawnSync } from "node:child_process";
 import { writeSync } from "node:fs";

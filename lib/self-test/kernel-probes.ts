@@ -59,7 +59,7 @@ function errno(): string {
 
 function clocks(): string {
   const before = monotonicMs();
-  Bun.gc(true); // Also: what the kernel writes still arrives where the views look after a collection.
+  Bun.gc(true); // What the kernel writes must arrive after it as before.
   expect("the monotonic clock goes on", { wanted: true, found: monotonicMs() >= before });
   return "the monotonic clock goes on";
 }

@@ -8,7 +8,7 @@ import { setWord } from "./memory-words.ts";
 
 const ITIMER_REAL = 0;
 
-const itimerval = reserve(32); // The interval, 0: it rings once. Then the delay; each i64 s, i64 us.
+const itimerval = reserve(32); // The interval, 0 for once, then the delay: i64 s, i64 us each.
 
 /**
  * Sends this process SIGALRM in `delayMs`, once; 0 takes an alarm back. Its default action is to

@@ -1,5 +1,6 @@
-// The C library through bun:ffi: one table of the symbols we call. Only symbols that glibc 2.17 and musl
-// export stand here (a missing one would fail the whole table); newer calls go by number, see SYSCALL.
+// The C library through bun:ffi: one table of the symbols we call. Only symbols that glibc 2.17 and
+// musl export stand here (a missing one would fail the whole table); newer calls go by number, see
+// SYSCALL.
 //
 // Rules that the rest of lib/sys keeps:
 // - Addresses are arena addresses (arena.ts): an address taken from a small typed array goes stale.
@@ -63,8 +64,9 @@ const SYMBOLS = {
 } as const;
 
 /**
- * glibc's name; musl answers to every "libc." with itself. No other name is tried: bun:ffi looks for a
- * library that the system does not have in the current directory, and would run what lies there.
+ * glibc's name; musl answers to every "libc." with itself. No other name is tried: bun:ffi looks
+ * for a library that the system does not have in the current directory, and would run what lies
+ * there.
  */
 const LIBRARY = "libc.so.6";
 
@@ -97,5 +99,7 @@ export const SYSCALL =
 const errnoAddress = libc.__errno_location(); // Stable for the main thread.
 assert(errnoAddress, "the C library tells where errno is");
 
-/** errno of the call just made. Call it in the very next statement, and only when the call failed. */
+/**
+ * errno of the call just made. Call it in the very next statement, and only when the call failed.
+ */
 export const lastErrno = (): number => read.i32(errnoAddress, 0);

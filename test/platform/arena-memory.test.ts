@@ -9,7 +9,7 @@ import { libc } from "../../lib/sys/libc.ts";
 const CLOCK_MONOTONIC = 1;
 const ROUNDS = 100_000;
 
-test("what the kernel writes to arena memory is seen, also by optimised code and after a collection", () => {
+test("optimised code sees what the kernel writes to the arena, also after a collection", () => {
   const time = reserve(16);
   let stale = 0;
   for (let round = 0; round < ROUNDS; round++) {

@@ -27,7 +27,7 @@ test("exec keeps pid, parent, cwd, umask, priority and the ignored signals", () 
   }
 });
 
-test("exec keeps a descriptor whose flag was cleared, under its number and with its content", () => {
+test("exec keeps a descriptor whose flag was cleared, with its number and content", () => {
   expect(after.keptContent).toBe("written before");
 });
 

@@ -14,7 +14,7 @@ import { writeSync } from "node:fs";
 
 const SIGPIPE_MASK = 1n << 12n;
 
-test("a signal with a handler interrupts a sleeping call, and the handler runs at the next yield", async () => {
+test("a signal interrupts a sleeping call, and its handler runs at the next yield", async () => {
   const seen: string[] = [];
   const handler = (): void => void seen.push("handler");
   process.on("SIGALRM", handler);
@@ -33,7 +33,7 @@ test("a signal with a handler interrupts a sleeping call, and the handler runs a
   writeEnd[Symbol.dispose]();
 });
 
-test("SIGTERM from another process reaches a handler in the loop and ends it in order", async () => {
+test("SIGTERM from another process reaches its handler in the loop", async () => {
   const [executable = "", ...words] = programCommand("loop-until-sigterm");
   const child = spawn(executable, words, { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";

@@ -17,7 +17,7 @@ const isRoot = process.geteuid?.() === 0;
 const FIRST_NEW_CALL = process.arch === "arm64" ? "291" : "332";
 const LAST_CALL = "1000000";
 
-test("it starts with no environment at all, in an empty directory it may not write, and leaves nothing there", () => {
+test("it starts without environment in an empty directory that it may not write", () => {
   chmodSync(folder, 0o555);
   const options = { env: {}, cwd: folder, ...(isRoot ? { uid: NOBODY } : {}) };
   const { status, stderr, stdout } = run(agentCommand("--version"), options);
@@ -46,7 +46,7 @@ test("where the JIT is off there is no bun:ffi, and the program says so", () => 
   expect(stderr).toBe("agent: Cannot use libc.so.6 through bun:ffi: bun:ffi requires the JIT\n");
 });
 
-test("a library that the system has not is looked for in the current directory, so we try only one", () => {
+test("a library that is absent is looked for in the current directory: we try only one", () => {
   const name = "libagent-absent.so.1";
   const load = (): unknown => dlopen(name, { absent: { args: [], returns: "int" } });
   expect(messageOf(load)).toContain(join(process.cwd(), name));

@@ -9,7 +9,7 @@ import { type HostFact, hostFacts } from "../../lib/self-test/index.ts";
 const base = mkdtempSync(join(tmpdir(), "agent-host-"));
 afterAll(() => rmSync(base, { recursive: true }));
 
-/** A root folder with these files; a path that ends in "/" is a folder, one with an "x" is a program. */
+/** A root folder with these files. A path that ends in "/" is a folder. */
 function rootWith(name: string, files: Readonly<Record<string, string>>): string {
   const root = join(base, name);
   mkdirSync(root);

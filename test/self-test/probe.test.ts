@@ -5,7 +5,7 @@ import { expect as expectThat, failureOf } from "../../lib/self-test/probe.ts";
 import { openDescriptors } from "../helpers/open-descriptors.ts";
 import { messageOf } from "../helpers/system-error.ts";
 
-test("a failing probe is a result with its message, and the next one runs all the same", async () => {
+test("a failing probe is a result with its message, and the next one still runs", async () => {
   const failure = { call: "mmap", errno: 12, code: "ENOMEM", object: "x" };
   const results = await runProbes([
     { group: "kernel", name: "one", run: () => "fine" },

@@ -73,8 +73,8 @@ test("a message may have no descriptor, and the end of a connection has no bytes
 test("descriptors beyond the limit of open files: refused, and those that came are closed", () => {
   const { stdout } = run(programCommand("receive-at-the-limit"), {});
   expect(stdout.trim().split("\n")).toEqual([
-    "Cannot receive descriptors over the socket: wanted all that were sent, found that the kernel " +
-      "dropped some (MSG_CTRUNC): the limit of open files may be reached",
+    "Cannot receive descriptors over the socket: wanted all that were sent, found that the " +
+      "kernel dropped some (MSG_CTRUNC): the limit of open files may be reached",
     "0 leaked",
   ]);
 });
