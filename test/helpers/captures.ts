@@ -1,8 +1,9 @@
 // Finds real captures for tests, uncompressed.
 //
 // The captures are too large for the repository. They are looked for in the folder "captures" of
-// $AGENT_TEST_STREAMS, or of ../shared/streams beside the repository. A test that needs one and does
-// not find it counts as skipped and says why: `test.skipIf(path === undefined)(captureTitle(...))`.
+// $AGENT_TEST_STREAMS, or of ../shared/streams beside the repository. A test that needs one and
+// does not find it counts as skipped and says why:
+// `test.skipIf(path === undefined)(captureTitle(title, path), ...)`.
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { renameSync, statSync, writeFileSync } from "node:fs";

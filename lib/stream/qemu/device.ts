@@ -70,7 +70,7 @@ function endsAtFooter(state: State, section: OpenSection, at: number): boolean {
   return true;
 }
 
-/** A footer of another section with a section behind it: a mistake, unless these are device bytes. */
+/** Another section's footer with a section behind it: wrong, unless these are device bytes. */
 function suspectFooter(state: State, at: number, sectionId: number): void {
   const { window, ids } = state;
   if (state.suspect !== undefined) return;

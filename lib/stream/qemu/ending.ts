@@ -1,8 +1,8 @@
 // The end of a QEMU stream: the EOF byte, the description behind it, and what nobody reads.
 //
 // With footers the stream ends at the last footer with EOF behind it. Without them the last section
-// takes all bytes but the last, which is EOF: a stream that is cut inside it shows only if the byte at
-// the cut is not zero.
+// takes all bytes but the last, which is EOF: that a stream is cut there shows only where the last
+// byte is not zero.
 
 import { hex } from "../../base/index.ts";
 import { read, sizeOf } from "../../bytes/index.ts";
@@ -53,7 +53,7 @@ export function finishStream(state: State): void {
 }
 
 function finishDevice(state: State, offset: number): void {
-  const { window, ending, suspect, section } = state;
+  const { ending, suspect, section } = state;
   if (section === undefined) return;
   if (ending !== undefined) {
     endSection(state, ending.dataEnd, true);
@@ -76,8 +76,13 @@ function finishWithoutFooters(state: State, dataOffset: number, offset: number):
   const wrong = { record: "eof", field: "type", expected: "0x0 (EOF)" };
   const last = window.bytes[window.end - 1]!;
   if (offset === dataOffset) refuse(state, { ...wrong, offset, found: "the end of the stream" });
-  else if (last === ITEM.eof) endSection(state, offset - 1, false);
-  else refuse(state, { ...wrong, offset: offset - 1, found: `${hex(last)} in the last byte` });
+  else if (last === ITEM.eof) {
+    endSection(state, offset - 1, false);
+    if (state.sectionCount > 1) return;
+    // Any machine has more: this one is cut at a zero byte.
+    const one = { record: "section", field: "type", expected: "more than one section" };
+    report(state, "warning", { ...one, offset, found: "the end of the stream" });
+  } else refuse(state, { ...wrong, offset: offset - 1, found: `${hex(last)} in the last byte` });
 }
 
 function finishTail(state: State, ending: Ending, offset: number): void {

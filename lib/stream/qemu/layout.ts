@@ -1,10 +1,11 @@
-// QEMU migration stream, as QMP xen-save-devices-state writes it: the body of libxl EMULATOR_CONTEXT
-// behind its sub-header, and of the Qemu_xen record of a xenopsd image. QEMU's migration/savevm.c.
+// QEMU migration stream, as QMP xen-save-devices-state writes it: the body of libxl's
+// EMULATOR_CONTEXT behind its sub-header, and of the Qemu_xen record of a xenopsd image. QEMU's
+// migration/savevm.c writes and reads it.
 //
 //   stream        := FILE_HEADER, [configuration], section or command ..., EOF, [vmdescription]
 //   configuration := CONFIGURATION_HEAD, machine name, subsections
-//   section       := START or FULL: SECTION_HEAD, u8 length, idstr, SECTION_TAIL, device bytes, [FOOTER]
-//                    PART or END:   SECTION_HEAD, device bytes, [FOOTER]
+//   section       := SECTION_HEAD, [identity], device bytes, [FOOTER]
+//   identity      := u8 length, idstr, SECTION_TAIL              (START and FULL; not PART and END)
 //   command       := COMMAND_HEAD, bytes          vmdescription := VMDESCRIPTION_HEAD, JSON
 //
 // The length of the device bytes stands nowhere: a reader must know every device. Under Xen QEMU

@@ -1,13 +1,13 @@
 // Reads a QEMU migration stream piece by piece and says what is wrong with it. Format: layout.ts.
 //
 //   file_header --> item --START or FULL--> device --footer--> item ...
-//                     |                       '--a likely header, where there are no footers--> device
-//                     |--configuration, command--> item        '--end of input--> (see ending.ts)
+//                     |                       '--a likely header, if there are no footers--> device
+//                     |--configuration, command--> item        '--end of input--> ending.ts
 //                     '--EOF--> behind_eof
 //
 // Theory of operation. In `item` the position is certain. In `device` the bytes have no stated
-// length: the next section is found by its form (recognise.ts), and each byte is looked at once. The
-// end of the first section tells whether the stream has footers. From then on a stream with footers
+// length: the next section is found by its form (recognise.ts), and each byte is looked at once.
+// The end of the first section tells whether the stream has footers. From then on one with footers
 // ends a section only at a footer with the section's own id and a readable item behind it; a header
 // without it is remembered as a suspect and is the mistake only if that footer never comes: until
 // then it may be device bytes. EOF is a zero byte, which device bytes are full of: it is known only

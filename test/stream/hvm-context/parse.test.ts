@@ -1,41 +1,16 @@
+// The HVM context parser on built contexts: what it reads, and what it says of mistakes.
+
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { describeFinding } from "../../../lib/bytes/index.ts";
 import {
   BODY_BYTES_MAX,
   cpuLayout,
   HVM_CONTEXT_FINDINGS_MAX,
-  parseHvmContext,
   TYPES,
 } from "../../../lib/stream/hvm-context/index.ts";
-import { captureTitle, capturePath } from "../../helpers/captures.ts";
-import { feedPieces, withSeed } from "../../helpers/pieces.ts";
+import { withSeed } from "../../helpers/pieces.ts";
 import { bodyOf, context, cpuBody, cpuWith, headerBody, msrBody } from "./build.ts";
 import type { EntrySpec } from "./build.ts";
-
-const FILE_OFFSET = 0x1000;
-
-/** Everything that a parser says of these bytes, as text. */
-function parse(bytes: Uint8Array, pieceBytes: number) {
-  const entries: string[] = [];
-  const findings: string[] = [];
-  const parser = parseHvmContext(
-    { fileOffset: FILE_OFFSET, recordNumber: 7 },
-    {
-      entry({ typecode, name, instance, offset, bodyBytes, body }) {
-        const hash = body === undefined ? "none" : Bun.hash(body).toString(16);
-        entries.push([typecode, name, instance, offset, bodyBytes, hash].join(" "));
-      },
-      finding(finding) {
-        const { severity, strict } = finding;
-        findings.push(`${severity}${strict ? "" : "?"} ${describeFinding(finding)}`);
-      },
-    },
-  );
-  feedPieces(parser.feed, bytes, pieceBytes);
-  parser.finish();
-  return { entries, findings };
-}
+import { parse } from "./collect.ts";
 
 const findingsOf = (rows: readonly (string | EntrySpec)[]) => {
   const bytes = context(rows);
@@ -366,7 +341,7 @@ test("no input makes the parser throw, hang or talk without end", () => {
     for (let round = 0; round < 3000; round++) {
       let bytes = new Uint8Array(valid);
       for (let hits = random(8); hits >= 0; hits--) {
-        // Half of the hits change a descriptor: the first bytes hold many of them.
+        // Half of them among the first two descriptors.
         bytes[random(random(2) === 0 ? 64 : bytes.length)] = random(256);
       }
       if (random(4) === 0) bytes = bytes.subarray(0, random(bytes.length));
@@ -382,18 +357,3 @@ test("the CPU layouts are known by their sizes", () => {
   const known = Array.from({ length: 1100 }, (_, size) => size).filter((size) => cpuLayout(size));
   expect(known).toEqual([1016, 1024, 1032]);
 });
-
-const CAPTURES = [
-  { name: "hvm40-physmap.xl-save", at: 0x2ff7ac7, length: 4120, entryCount: 18, cpuCount: 1 },
-  { name: "pvh48.xl-save", at: 0x37ca8ee, length: 4928, entryCount: 17, cpuCount: 2 },
-];
-
-for (const { name, at, length, entryCount, cpuCount } of CAPTURES) {
-  const path = capturePath(name);
-  test.skipIf(path === undefined)(captureTitle(`Xen 4.20 saved ${name}`, path), () => {
-    const { entries, findings } = parse(readFileSync(path!).subarray(at, at + length), 1000);
-    expect(findings).toEqual([]);
-    expect(entries).toHaveLength(entryCount);
-    expect(entries.filter((entry) => entry.startsWith("2 CPU"))).toHaveLength(cpuCount);
-  });
-}
