@@ -102,6 +102,7 @@ async function compile(product: string, version: Version, runtime?: string): Pro
     root: ROOT,
     target: "bun",
     format: "esm",
+    splitting: true, // A command's code, and the runtime modules it needs, load only when it runs.
     // Identifiers keep their names: they are what a stack trace shows, and cost 0.1 % of the file.
     minify: { whitespace: true, syntax: true, identifiers: false },
     // Embedded, compressed: traces name agent/main.ts:41, not column 9000 of line 1.

@@ -15,7 +15,8 @@ const report = existsSync(reportPath) ? readFileSync(reportPath, "utf8") : undef
 
 const verdict = verdictOf(report, { files, acceptedSkips: ACCEPTED_SKIPS });
 const steps = failedSteps.map((step) => `failed: ${step}`);
-// A status without a failure in the report: the run itself broke, for instance behind its last test.
+// A status without a failure in the report: the run itself broke, for instance behind its last
+// test.
 if (testStatus !== "0" && verdict.failed === 0)
   steps.push(`the tests ended with status ${testStatus}`);
 

@@ -6,9 +6,8 @@ import { UsageError } from "../lib/base/index.ts";
 import { type CommandModule, COMMANDS, type CommandSpec, DROP_INS } from "./commands.ts";
 import { EXIT, exitStatusOf } from "./exit.ts";
 import { commandHelp, generalHelp } from "./ui/help.ts";
+import { print, printToStderr } from "./ui/output.ts";
 import { versionLine } from "./version.ts";
-
-const print = (text: string): void => void process.stdout.write(text);
 
 async function main(programName: string, argv: readonly string[]): Promise<number> {
   const dropIn = DROP_INS.find(({ name }) => name === programName);
@@ -19,7 +18,7 @@ async function main(programName: string, argv: readonly string[]): Promise<numbe
   const [word, ...rest] = argv;
   switch (word) {
     case undefined:
-      process.stderr.write(generalHelp());
+      printToStderr(generalHelp());
       return EXIT.usage;
     case "help":
     case "--help":
@@ -53,8 +52,8 @@ function commandNamed(name: string): CommandSpec {
 async function report(error: unknown): Promise<number> {
   const status = exitStatusOf(error);
   const { printError, printBug } = await import("./ui/log.ts");
-  if (status === EXIT.bug) printBug(error, versionLine());
-  else printError(error instanceof Error ? error.message : String(error));
+  if (status === EXIT.bug) await printBug(error, versionLine());
+  else await printError(error instanceof Error ? error.message : String(error));
   return status;
 }
 

@@ -1,5 +1,5 @@
-// install.sh, run by every shell that is here: dash, busybox ash and bash. It sees a PATH with the few
-// tools it needs and nothing else: no node, no bun, no compiler, as on a control domain.
+// install.sh, run by every shell that is here: dash, busybox ash and bash. It sees a PATH with the
+// few tools it needs and nothing else: no node, no bun, no compiler, as on a control domain.
 
 import { describe, expect, test } from "bun:test";
 import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
@@ -121,7 +121,7 @@ describe.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("under %
     expect(existsSync(join(host.path, "some where"))).toBeFalse();
   }, 60_000);
 
-  test("links the names of other programs, and keeps the links when it installs again", async () => {
+  test("links the names of other programs, and keeps the links from then on", async () => {
     using host = bench(shell);
     host.program(fakeAgent("1"));
     for (const options of [["--link"], []]) {
@@ -155,9 +155,9 @@ describe.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("under %
     await host.install();
     host.program(fakeAgent("2", `echo checking; ${Bun.which("sleep")} 60`));
     const child = host.start("--prefix", host.prefix);
-    const reader = child.stdout.getReader(); // Kept: a closed pipe would end the script before we do.
+    const reader = child.stdout.getReader(); // Kept: a closed pipe would end the script.
     expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe("checking\n");
-    expect(host.installed()).not.toEqual(INSTALLED); // Staged files stand beside the installed ones.
+    expect(host.installed()).not.toEqual(INSTALLED); // Staged files are beside them.
     process.kill(-child.pid, signal);
     expect(await child.exited).toBe(status);
     expect(page(host)).toBe("page of 1\n");
@@ -260,7 +260,7 @@ describe("install.sh takes care of", () => {
     expect(host.installed()).toEqual(["bin/verify-stream-v2", "share/man/man1/other.1"]);
   });
 
-  test("a package's --destdir: paths in the manifest do not have it, and nothing is tried", async () => {
+  test("a package's --destdir: the manifest does not have it, and nothing is tried", async () => {
     using host = bench();
     host.program(fakeAgent("1", "exit 1"));
     const destdir = join(host.path, "package/root");

@@ -1,6 +1,8 @@
 // A progress line on stderr: only on a terminal, only for work over half a second, and gone when it ends.
 
+import { isTerminal, STDERR_FD } from "../../lib/sys/index.ts";
 import { formatBytes, formatDuration } from "./numbers.ts";
+import { printToStderr } from "./output.ts";
 
 const FIRST_SHOWN_MS = 500;
 const EVERY_MS = 200;
@@ -18,7 +20,7 @@ export interface ProgressOptions {
 }
 
 export function startProgress({ bytesTotal, wanted }: ProgressOptions): Progress {
-  if (!wanted || process.stderr.isTTY !== true) return { at() {}, clear() {} };
+  if (!wanted || !isTerminal(STDERR_FD)) return { at() {}, clear() {} };
   const startedAt = performance.now();
   let dueAt = startedAt + FIRST_SHOWN_MS;
   let isShown = false;
@@ -30,10 +32,10 @@ export function startProgress({ bytesTotal, wanted }: ProgressOptions): Progress
       isShown = true;
       const line = progressLine({ position, bytesTotal, elapsedMs: now - startedAt });
       const columns = process.stderr.columns > 0 ? process.stderr.columns : 80;
-      process.stderr.write(`${ERASE_LINE}${line.slice(0, columns - 1)}`);
+      printToStderr(`${ERASE_LINE}${line.slice(0, columns - 1)}`);
     },
     clear() {
-      if (isShown) process.stderr.write(ERASE_LINE);
+      if (isShown) printToStderr(ERASE_LINE);
     },
   };
 }

@@ -55,14 +55,16 @@ export function referenceListing(info: (line: string) => void): VerifyListener {
       }
     },
     record(record) {
-      if (record.layer === "libxc" && record.type === LIBXC.pageData.type) batches++;
-      else flush();
-      if (record.layer === "xl") info("Processed xl header");
-      if (batches > 0) return;
-      const title =
-        record.layer === "libxc" ? libxcRecordOf(record.type)?.title : libxlRecordOf(record.type)?.title;
-      const layer = record.layer === "libxc" ? "Libxc" : "Libxl";
-      if (title !== undefined) info(`${layer} Record: ${title}, length ${record.bodyBytes}`);
+      const { layer, type, bodyBytes } = record;
+      if (layer === "libxc" && type === LIBXC.pageData.type) {
+        batches++;
+        return;
+      }
+      flush();
+      if (layer === "xl") info("Processed xl header");
+      const title = { libxc: libxcRecordOf(type)?.title, libxl: libxlRecordOf(type)?.title };
+      if (layer === "libxc") info(`Libxc Record: ${title.libxc}, length ${bodyBytes}`);
+      if (layer === "libxl") info(`Libxl Record: ${title.libxl}, length ${bodyBytes}`);
     },
     body(record, piece) {
       if (piece.bodyAt > 0) return;

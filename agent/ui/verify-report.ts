@@ -3,6 +3,7 @@
 
 import { hex, plural } from "../../lib/base/index.ts";
 import type { VerifyReport } from "../../lib/stream/index.ts";
+import { STDOUT_FD } from "../../lib/sys/index.ts";
 import { paint, wantsColour } from "./colour.ts";
 import { formatCount } from "./numbers.ts";
 
@@ -18,7 +19,7 @@ const FORMAT_NAMES = {
 
 /** The whole report with colours where standard output is a terminal. */
 export function renderVerifyReport(report: VerifyReport): string {
-  const coloured = wantsColour(process.stdout);
+  const coloured = wantsColour(STDOUT_FD);
   const style = report.verdict === "good" ? "good" : "bad";
   const [first, ...rest] = reportLines(report);
   const verdict = first!.slice(0, report.verdict.length); // The first line begins with it.

@@ -32,6 +32,33 @@ export class PfnSet {
     return true;
   }
 
+  /** Adds `first` to `last`, both included, a word of bits at a time. */
+  addRange(first: number, last: number): void {
+    for (let pfn = first; pfn <= last; ) {
+      const index = Math.floor(pfn / PAGE_PFNS);
+      const pageLast = Math.min(last, (index + 1) * PAGE_PFNS - 1);
+      if (index === this.lastIndex || this.enter(index)) {
+        this.setBits(pfn - index * PAGE_PFNS, pageLast - index * PAGE_PFNS);
+      }
+      pfn = pageLast + 1;
+    }
+  }
+
+  /** Sets bits `from` to `to` of the page at hand. */
+  private setBits(from: number, to: number): void {
+    const page = this.lastPage;
+    const lastWord = to >>> 5;
+    for (let word = from >>> 5; word <= lastWord; word++) {
+      const low = word === from >>> 5 ? from & 31 : 0;
+      const high = word === lastWord ? to & 31 : 31;
+      const mask = (-1 << low) & (-1 >>> (31 - high));
+      const fresh = mask & ~page[word]!;
+      if (fresh === 0) continue;
+      page[word]! |= mask;
+      this.count += fresh === -1 ? 32 : bitCount(fresh);
+    }
+  }
+
   /** Makes the page of `index` the one at hand; false when there is no room for it. */
   private enter(index: number): boolean {
     let page = this.pages.get(index);
@@ -75,6 +102,12 @@ export class PfnSet {
     this.isFull = false;
     this.lastIndex = -1;
   }
+}
+
+function bitCount(word: number): number {
+  let count = 0;
+  for (let left = word; left !== 0; left &= left - 1) count++;
+  return count;
 }
 
 const gap = (first: number, last: number) => (first <= last ? { first, last } : undefined);

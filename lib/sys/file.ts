@@ -26,7 +26,7 @@ export type FileKind = "file" | "pipe" | "socket" | "directory" | "character" | 
 export class Fd implements Disposable {
   readonly number: number;
   /** For messages: the path, or "fd 3 (pipe)". */
-  readonly name: string;
+  name: string;
   private open = true;
   constructor(number: number, name: string) {
     this.number = number;
@@ -73,6 +73,10 @@ export function kindOf(stats: Stats): FileKind {
   if (stats.isCharacterDevice()) return "character";
   return stats.isBlockDevice() ? "block" : "other";
 }
+
+export const [STDIN_FD, STDOUT_FD, STDERR_FD] = [0, 1, 2] as const;
+
+export const isTerminal = (fd: number): boolean => libc.isatty(fd) === 1;
 
 /** Whether reads on the descriptor can answer EAGAIN. */
 export const isNonBlocking = (fd: number): boolean => {

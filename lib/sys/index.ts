@@ -22,6 +22,7 @@ export {
   duplicate,
   Fd,
   isNonBlocking,
+  isTerminal,
   kindOf,
   openForReading,
   openForWriting,
@@ -30,6 +31,9 @@ export {
   readFully,
   sizeBySeeking,
   statOf,
+  STDERR_FD,
+  STDIN_FD,
+  STDOUT_FD,
 } from "./file.ts";
 export type { FileKind } from "./file.ts";
 export { Loop, READY_MASK } from "./loop.ts";

@@ -33,6 +33,7 @@ const SYMBOLS = {
   fcntl: { args: [int, int, u64], returns: int },
   ftruncate: { args: [int, u64], returns: int },
   getpid: { args: [], returns: int },
+  isatty: { args: [int], returns: int },
   kill: { args: [int, int], returns: int },
   listen: { args: [int, int], returns: int },
   lseek: { args: [int, u64, int], returns: i64_fast },

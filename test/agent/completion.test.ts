@@ -1,6 +1,6 @@
-// The completion scripts in the shells themselves. bash and zsh run on a terminal, where the key that
-// inserts all completions is pressed; `agent` is then a function that writes down its arguments. fish
-// answers without one.
+// The completion scripts in the shells themselves. bash and zsh run on a terminal, where the key
+// that inserts all completions is pressed; `agent` is then a function that writes down its
+// arguments. fish answers without one.
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -22,12 +22,14 @@ const script = (shell: "bash" | "zsh" | "fish"): string => {
   return path;
 };
 
+/** Renamed when whole, because it is waited for. */
+const WRITE_DOWN = `agent() { printf '%s\\n' "$@" >answer.tmp; mv answer.tmp answer.out; }`;
+
 /** What to type behind the line, and how each shell is brought to listen. */
 const TERMINAL_SHELLS = {
   bash: {
     command: ["bash", "--norc", "--noprofile", "-i"],
-    setUp: () =>
-      `source "${script("bash")}"; agent() { printf '%s\\n' "$@" >answer.tmp; mv answer.tmp answer.out; }`,
+    setUp: () => `source "${script("bash")}"; ${WRITE_DOWN}`,
     insertAll: "\x1b*", // readline's insert-completions.
   },
   zsh: {
@@ -40,7 +42,7 @@ const TERMINAL_SHELLS = {
         "zstyle ':completion:all-matches::::' completer _all_matches _complete",
         "zstyle ':completion:all-matches:*' insert true",
         "bindkey -e; bindkey '^Xa' all-matches",
-        `agent() { printf '%s\\n' "$@" >answer.tmp; mv answer.tmp answer.out }`,
+        WRITE_DOWN,
       ].join("; "),
     insertAll: "\x18a",
   },
@@ -102,7 +104,9 @@ function fishOffers(line: string): string[] {
 const NAMES = COMMANDS.filter(({ hidden }) => !hidden).map(({ name }) => name);
 const FORMATS = ["legacy", "libxc", "libxl", "xapi", "xl"];
 
-/** Line, and what every shell must offer; a shell may write an option that takes a value with its =. */
+/**
+ * Line, and what every shell must offer; a shell may write an option that takes a value with its =.
+ */
 const ROWS: readonly (readonly [string, readonly string[]])[] = [
   ["agent ver", ["verify"]],
   ["agent --c", ["--check"]],

@@ -1,4 +1,5 @@
-// The compiled binary, for tests that need the product itself: built once, shared by all test files.
+// The compiled binary, for tests that need the product itself: built once, shared by all test
+// files.
 
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -1,11 +1,14 @@
-// What a run of the tests really did, from the JUnit report that bun test leaves. Its exit status alone
-// is not enough: a test that calls process.exit(0) ends the run with 0, and then there is no report.
+// What a run of the tests really did, from the JUnit report that bun test leaves. Its exit status
+// alone is not enough: a test that calls process.exit(0) ends the run with 0, and then there is no
+// report.
 
 export interface Verdict {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
-  /** A line for each failure, each file without a result, and each test that must not be skipped. */
+  /**
+   * A line for each failure, each file without a result, and each test that must not be skipped.
+   */
   readonly problems: readonly string[];
   /** A line for each test that was skipped for a reason we accept. */
   readonly notes: readonly string[];

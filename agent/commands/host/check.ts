@@ -4,12 +4,14 @@
 import { spawnSync } from "node:child_process";
 import * as v from "valibot";
 import { selfTest } from "../../../lib/self-test/index.ts";
+import { STDOUT_FD } from "../../../lib/sys/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { parseOptions, switchOption } from "../../options.ts";
 import { selfCommand } from "../../self.ts";
 import { checkDocument, renderCheck } from "../../ui/check.ts";
 import { wantsColour } from "../../ui/colour.ts";
+import { print } from "../../ui/output.ts";
 
 const Options = v.strictObject({ _: v.strictTuple([], "wanted none"), json: switchOption });
 
@@ -25,8 +27,8 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   });
   const text = json
     ? `${JSON.stringify(checkDocument(report), null, 2)}\n`
-    : renderCheck(report, { coloured: wantsColour(process.stdout) });
-  process.stdout.write(text);
+    : renderCheck(report, { coloured: wantsColour(STDOUT_FD) });
+  print(text);
   return report.passed ? EXIT.ok : EXIT.failed;
 }
 

@@ -6,6 +6,7 @@ import { COMPLETION_SHELLS, DROP_INS, type Invocation } from "../../commands.ts"
 import { EXIT } from "../../exit.ts";
 import { parseOptions } from "../../options.ts";
 import { completionScript } from "../../ui/completion.ts";
+import { print } from "../../ui/output.ts";
 
 const WANTED = "wanted bash, zsh or fish";
 const Options = v.strictObject({
@@ -15,6 +16,6 @@ const Options = v.strictObject({
 export function run({ argv, spec }: Invocation): number {
   const [word] = parseOptions(Options, spec, argv)._;
   const names = DROP_INS.map(({ name }) => `${name}\n`);
-  process.stdout.write(word === "names" ? names.join("") : completionScript(word));
+  print(word === "names" ? names.join("") : completionScript(word));
   return EXIT.ok;
 }

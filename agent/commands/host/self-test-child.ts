@@ -6,6 +6,7 @@ import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { parseOptions } from "../../options.ts";
 import { selfCommand } from "../../self.ts";
+import { print } from "../../ui/output.ts";
 
 const WANTED = "wanted before, or after and a process number";
 const Options = v.strictObject({
@@ -20,6 +21,6 @@ const Options = v.strictObject({
 
 export function run({ argv, spec }: Invocation): number {
   const [stage, pid] = parseOptions(Options, spec, argv)._;
-  process.stdout.write(`${runExecChild(selfCommand(), stage, pid)}\n`);
+  print(`${runExecChild(selfCommand(), stage, pid)}\n`);
   return EXIT.ok;
 }

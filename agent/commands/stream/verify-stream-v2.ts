@@ -11,6 +11,7 @@ import { commandHelp } from "../../ui/help.ts";
 import { referenceListing } from "../../ui/reference-listing.ts";
 import { reportLines } from "../../ui/verify-report.ts";
 import { verifyOperand } from "./verify.ts";
+import { print, printToStderr } from "../../ui/output.ts";
 
 /** The original's exit statuses: 2 is also what its option parser ends with. */
 const STATUS = { good: 0, bad: 1 } as const;
@@ -46,7 +47,7 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   const ownSpec: CommandSpec = { ...spec, options: OPTIONS };
   const options = parseOptions(Options, ownSpec, argv);
   if (options.help) {
-    process.stdout.write(commandHelp(ownSpec).replace("Usage: agent ", "Usage: "));
+    print(commandHelp(ownSpec).replace("Usage: agent ", "Usage: "));
     return STATUS.good;
   }
   if (options.in === "") throw new UsageError("Cannot run verify-stream-v2: --in needs a value");
@@ -54,7 +55,7 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   const info = (line: string): void => {
     if (options.quiet || !options.verbose) return;
     if (options.syslog) listed.push(line);
-    else process.stdout.write(`${line}\n`);
+    else print(`${line}\n`);
   };
   const report = await verifyOperand(options.in, {
     format: options.format,
@@ -65,7 +66,7 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   });
   const isGood = report.verdict === "good" && report.strict_warnings === 0;
   const errors = isGood ? [] : ["Stream Error:", ...reportLines(report)];
-  if (!options.quiet && !isGood) process.stderr.write(`${errors.join("\n")}\n`);
+  if (!options.quiet && !isGood) printToStderr(`${errors.join("\n")}\n`);
   if (options.syslog && !options.quiet) {
     const log = { socketPath: SYSLOG_PATH, tag: "verify-stream-v2" };
     sendToSyslog({ ...log, severity: "info", lines: listed });

@@ -10,12 +10,13 @@ import {
   type VerifyReport,
   withError,
 } from "../../../lib/stream/index.ts";
-import { becomeIdle } from "../../../lib/sys/index.ts";
+import { becomeIdle, isTerminal, STDIN_FD } from "../../../lib/sys/index.ts";
 import { type Invocation, STREAM_FORMATS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { countOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
 import { selfCommand } from "../../self.ts";
 import { printWarning } from "../../ui/log.ts";
+import { print } from "../../ui/output.ts";
 import { startProgress } from "../../ui/progress.ts";
 import { sendReportToSyslog } from "../../ui/syslog-report.ts";
 import { nativeListing } from "../../ui/verify-listing.ts";
@@ -39,11 +40,10 @@ const Options = v.strictObject({
 export async function run({ argv, spec }: Invocation): Promise<number> {
   const options = parseOptions(Options, spec, argv);
   const operand = options._[0] ?? "-";
-  if (options._[0] === undefined && process.stdin.isTTY) {
+  if (options._[0] === undefined && isTerminal(STDIN_FD)) {
     throw new UsageError("Cannot verify the terminal: name a stream, or send one to standard input");
   }
   if (options.idle) becomeIdle();
-  const print = (text: string): void => void process.stdout.write(text);
   const showsText = !options.quiet && !options.json;
   const report = await verifyOperand(operand, {
     format: options.format,
@@ -55,7 +55,7 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   if (options.json && !options.quiet) print(`${JSON.stringify(report, null, 2)}\n`);
   if (showsText) print(renderVerifyReport(report));
   if (options.syslog && !sendReportToSyslog("agent", report)) {
-    printWarning("Cannot send to the system log: nobody listens on /dev/log");
+    await printWarning("Cannot send to the system log: nobody listens on /dev/log");
   }
   return exitStatusOf(report, options.strict);
 }

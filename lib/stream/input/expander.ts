@@ -35,12 +35,14 @@ export function startExpander(input: Fd, options: ExpanderOptions): Expander {
   const { compression, prefix, selfCommand } = options;
   const pipe = makePipe();
   const { executable, words, environment } = selfCommand;
-  const child = Bun.spawn([executable, ...words, "expand", compression, `--prefix=${prefix}`], {
+  const already = prefix === "" ? [] : [`--prefix=${prefix}`];
+  const child = Bun.spawn([executable, ...words, "expand", compression, ...already], {
     stdio: [input.number, pipe.writeEnd.number, "ignore"],
     env: environment,
   });
   input[Symbol.dispose]();
   pipe.writeEnd[Symbol.dispose]();
+  pipe.readEnd.name = input.name; // For messages: the operator knows nothing of the pipe.
   const finding: Finding = {
     layer: "input",
     record: compression,

@@ -53,6 +53,8 @@ export class PageChecker {
   private previous = -1;
   private batchCount = 0;
   private highest = -1;
+  /** An entry of this batch is out of bounds or has reserved bits: find out which. */
+  private hasSuspects = false;
 
   constructor(log: FindingLog) {
     this.log = log;
@@ -66,28 +68,59 @@ export class PageChecker {
     if (!isWhole || !ascending) this.findTwice(list);
   }
 
-  /** One pass over the entries. Tells whether the pfns only go up. */
-  private scan({ words, count, firstIndex, fileOffset }: PfnList): boolean {
-    const { typeCounts, seen, pfnMax } = this;
-    let { previous, highest } = this;
+  /**
+   * One pass over the entries; tells whether the pfns only go up. Real batches are a few long runs of
+   * consecutive pfns, so an entry costs two comparisons and a count, and a run is added to the set whole.
+   */
+  private scan(list: PfnList): boolean {
+    const { words, count } = list;
+    const { typeCounts } = this;
     let ascending = true;
-    let suspicious = false;
-    for (let index = 0; index < count; index++) {
-      const low = words[index * 2]!;
-      const high = words[index * 2 + 1]!;
-      const pfn = (high & HIGH_REST_MASK) === 0 ? low : pfnOf(low, high);
+    let first = words[0]!;
+    let next = first;
+    if (first <= this.previous) ascending = false;
+    for (let word = 0; word < count * 2; word += 2) {
+      const low = words[word]!;
+      const high = words[word + 1]!;
+      if (low !== next || (high & HIGH_REST_MASK) !== 0) {
+        if (next > first) this.addRun(first, next - 1);
+        if ((high & HIGH_REST_MASK) !== 0) {
+          this.previous = next - 1;
+          return this.scanWide(list, word / 2) && ascending;
+        }
+        if (low < next) ascending = false;
+        first = low;
+      }
       typeCounts[high >>> TYPE_SHIFT]!++;
-      if (pfn <= previous) ascending = false;
-      previous = pfn;
-      if (pfn > pfnMax || (high & RESERVED_HIGH_MASK) !== 0) suspicious = true;
-      else seen.add(pfn);
-      if (pfn > highest) highest = pfn;
+      next = low + 1;
     }
-    this.highest = highest;
-    this.previous = previous;
-    if (suspicious || this.hasBadTypes()) {
-      this.scanSlowly({ words, count, firstIndex, fileOffset });
+    this.addRun(first, next - 1);
+    if (this.hasSuspects || this.hasBadTypes()) this.scanSlowly(list);
+    this.previous = next - 1;
+    return ascending;
+  }
+
+  private addRun(first: number, last: number): void {
+    if (last > this.pfnMax) this.hasSuspects = true;
+    else {
+      this.seen.addRange(first, last);
+      if (last > this.highest) this.highest = last;
     }
+  }
+
+  /** From the first entry on that has upper pfn bits or reserved ones: guests beyond 16 TiB, and damage. */
+  private scanWide(list: PfnList, from: number): boolean {
+    let ascending = true;
+    for (let index = from; index < list.count; index++) {
+      const high = list.words[index * 2 + 1]!;
+      const pfn = pfnOf(list.words[index * 2]!, high);
+      this.typeCounts[high >>> TYPE_SHIFT]!++;
+      if (pfn <= this.previous) ascending = false;
+      this.previous = pfn;
+      if ((high & RESERVED_HIGH_MASK) !== 0) this.hasSuspects = true;
+      else this.addRun(pfn, pfn);
+    }
+    if (this.hasSuspects || this.hasBadTypes()) this.scanSlowly(list);
     return ascending;
   }
 
@@ -190,5 +223,6 @@ export class PageChecker {
     if (this.batch.count > 0 || this.batch.isFull) this.batch.clear();
     this.previous = -1;
     this.batchCount = 0;
+    this.hasSuspects = false;
   }
 }
