@@ -1,5 +1,5 @@
-// The one table of commands and of drop-in names. Help, man page, completion and argument parsing are all
-// made from it. A command's own file is loaded only when it runs.
+// The one table of commands and of drop-in names. Help, man page, completion and argument parsing
+// are all made from it. A command's own file is loaded only when it runs.
 
 export interface OptionSpec {
   /** Long name without dashes. */
@@ -28,7 +28,10 @@ export interface CommandModule {
 export interface CommandSpec {
   readonly name: string;
   readonly operands: string;
-  /** Words that an operand may be, for completion. Without them STREAM, FILE and DIR complete to files. */
+  /**
+   * Words that an operand may be, for completion. Without them STREAM, FILE and DIR complete to
+   * files.
+   */
   readonly operandChoices?: readonly string[];
   readonly summary: string;
   /** A paragraph or two for `agent help NAME` and the man page. */
@@ -44,7 +47,11 @@ const HELP_OPTION: OptionSpec = { name: "help", short: "h", summary: "show this 
 
 /** Options of every command that reads a whole stream: how it treats the host meanwhile. */
 const GUEST_OPTIONS: readonly OptionSpec[] = [
-  { name: "rate", value: "BYTES", summary: "read at most so many bytes a second (K, M, G allowed)" },
+  {
+    name: "rate",
+    value: "BYTES",
+    summary: "read at most so many bytes a second (K, M, G allowed)",
+  },
   { name: "idle", summary: "run at idle processor and I/O priority" },
 ];
 
@@ -58,10 +65,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "[STREAM]",
     summary: "check a saved guest or migration stream",
     description: [
-      "Reads STREAM (a file, - for standard input, or the number of an inherited descriptor) and reports " +
-        "everything that is wrong with it, each with its absolute offset, record, field, the expected and " +
-        "the found value. Takes xl save files, libxl and libxc v2 and v3 streams, checkpointed (Remus, " +
-        "COLO) streams, xenopsd suspend images and legacy streams, also compressed by zstd or gzip.",
+      "Reads STREAM (a file, - for standard input, or the number of an inherited descriptor) and " +
+        "reports everything that is wrong with it, each with its absolute offset, record, field, " +
+        "the expected and the found value. Takes xl save files, libxl and libxc v2/v3 streams, " +
+        "checkpointed (Remus, COLO) streams, xenopsd suspend images and legacy streams, also " +
+        "compressed by zstd or gzip.",
       "From a pipe or socket it never reads beyond the end of the stream.",
     ],
     options: [
@@ -88,7 +96,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "FILE",
     summary: "write a small valid xl save file to try the other commands on",
     description: [
-      "Writes an xl save file of a made-up PV guest with 64 pages. FILE must not exist; - is standard output.",
+      "Writes an xl save file of a made-up PV guest with 64 pages. FILE must not exist; - is " +
+        "standard output.",
     ],
     options: [HELP_OPTION],
     load: () => import("./commands/stream/sample.ts"),
@@ -98,8 +107,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "[FORMAT]",
     summary: "print the byte layout of every record, as the code has it",
     description: [
-      "The tables that the reader, the writer and the verifier work from, as Markdown: offset, width, field " +
-        "and the values a reader accepts.",
+      "The tables that the reader, the writer and the verifier work from, as Markdown: offset, " +
+        "width, field and the values a reader accepts.",
     ],
     options: [HELP_OPTION],
     load: () => import("./commands/stream/formats.ts"),
@@ -109,8 +118,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "",
     summary: "test on this host everything that agent relies on (also: agent --check)",
     description: [
-      "Tries each kernel and runtime behaviour for real, verifies and damages a built-in sample, and lists what " +
-        "it finds of the host. Something absent (no Xen, no qemu-img) is information, not a failure.",
+      "Tries each kernel and runtime behaviour for real, verifies and damages a built-in sample, " +
+        "and lists what it finds of the host. Something absent (no Xen, no qemu-img) is " +
+        "information, not a failure.",
     ],
     options: [JSON_OPTION, HELP_OPTION],
     load: () => import("./commands/host/check.ts"),
@@ -146,7 +156,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "KIND",
     summary: "uncompress standard input to standard output (used by agent itself)",
     description: ["KIND is zstd or gzip."],
-    options: [{ name: "prefix", value: "HEX", summary: "bytes that were read from the input already" }],
+    options: [
+      { name: "prefix", value: "HEX", summary: "bytes that were read from the input already" },
+    ],
     hidden: true,
     load: () => import("./commands/stream/expand.ts"),
   },

@@ -1,5 +1,6 @@
-// Entry: from the program's name and argv to a command, and from an error's class to an exit status.
-// The only file that sees process.argv or exits. Keep its imports few: `agent --version` pays for them.
+// Entry: from the program's name and argv to a command, and from an error's class to an exit
+// status. The only file that sees process.argv or exits. Keep its imports few: `agent --version`
+// pays for them.
 
 import { basename } from "node:path";
 import { UsageError } from "../lib/base/index.ts";

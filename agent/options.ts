@@ -1,17 +1,20 @@
-// From argv to checked options: mri splits the words, the command table says which options exist, and the
-// command's valibot schema says what their values may be. Whatever is wrong is one UsageError.
+// From argv to checked options: mri splits the words, the command table says which options exist,
+// and the command's valibot schema says what their values may be. Whatever is wrong is one
+// UsageError.
 
 import mri from "mri";
 import * as v from "valibot";
 import { UsageError } from "../lib/base/index.ts";
 import type { CommandSpec } from "./commands.ts";
 
-/** mri takes a lone "-" for an option and eats the word behind it, so it travels under this name. */
+/**
+ * mri takes a lone "-" for an option and eats the word behind it, so it travels under this name.
+ */
 const STANDARD_INPUT_WORD = "\0standard-input";
 
 /**
- * Options by name (switches as true, values as strings) and the operands under `_`, checked by `schema`.
- * Throws UsageError.
+ * Options by name (switches as true, values as strings) and the operands under `_`, checked by
+ * `schema`. Throws UsageError.
  */
 export function parseOptions<S extends v.GenericSchema>(
   schema: S,

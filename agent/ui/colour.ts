@@ -5,10 +5,13 @@ import { isTerminal } from "../../lib/sys/index.ts";
 const STYLE = { good: "32", bad: "1;31", faint: "2", heading: "1" } as const;
 export type Style = keyof typeof STYLE;
 
-export function wantsColour(fd: number): boolean {
-  const { NO_COLOR = "", TERM = "" } = process.env; // NO_COLOR counts when it is not empty.
-  return isTerminal(fd) && NO_COLOR === "" && TERM !== "dumb";
-}
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** NO_COLOR counts when it is not empty; a dumb terminal has no colours. */
+export const allowsColour = ({ NO_COLOR = "", TERM = "" }: Environment): boolean =>
+  NO_COLOR === "" && TERM !== "dumb";
+
+export const wantsColour = (fd: number): boolean => isTerminal(fd) && allowsColour(process.env);
 
 export const paint = (text: string, style: Style, coloured: boolean): string =>
   coloured ? `\u001b[${STYLE[style]}m${text}\u001b[0m` : text;

@@ -1,5 +1,6 @@
-// Messages for the operator, on stderr: stdout is for results. consola renders them on a terminal; elsewhere
-// they are plain lines that begin with the program's name. It is loaded only when it is needed.
+// Messages for the operator, on stderr: stdout is for results. consola renders them on a terminal;
+// elsewhere they are plain lines that begin with the program's name. It is loaded only when it is
+// needed.
 
 import { isTerminal, STDERR_FD } from "../../lib/sys/index.ts";
 import { printToStderr } from "./output.ts";
@@ -24,5 +25,7 @@ export const printWarning = (message: string): Promise<void> => say("warn", mess
 /** Our own mistake: everything a report needs. */
 export function printBug(error: unknown, version: string): Promise<void> {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return printError(`This is a bug in agent, please report it with these lines:\n${version}\n${text}`);
+  return printError(
+    `This is a bug in agent, please report it with these lines:\n${version}\n${text}`,
+  );
 }

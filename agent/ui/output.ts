@@ -1,5 +1,5 @@
-// Plain text to standard output and standard error, at once. (The runtime's own stream objects cost 10 ms to
-// make, which is more than all the rest of a start.)
+// Plain text to standard output and standard error, at once. (The runtime's own stream objects cost
+// 10 ms to make, which is more than all the rest of a start.)
 
 import { writeSync } from "node:fs";
 
@@ -7,7 +7,9 @@ const STDOUT = 1;
 const STDERR = 2;
 const RETRY_MS = 1;
 
-/** Results. When the reader has gone (`| head`), the rest is dropped: the exit status still tells. */
+/**
+ * Results. When the reader has gone (`| head`), the rest is dropped: the exit status still tells.
+ */
 export const print = (text: string): void => writeText(STDOUT, text);
 
 /** Everything that is not a result. */
@@ -15,7 +17,7 @@ export const printToStderr = (text: string): void => writeText(STDERR, text);
 
 function writeText(fd: number, text: string): void {
   const bytes = new TextEncoder().encode(text);
-  for (let done = 0; done < bytes.byteLength; ) {
+  for (let done = 0; done < bytes.byteLength;) {
     try {
       done += writeSync(fd, bytes, done, bytes.byteLength - done);
     } catch (error) {

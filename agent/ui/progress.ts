@@ -1,4 +1,5 @@
-// A progress line on stderr: only on a terminal, only for work over half a second, and gone when it ends.
+// A progress line on stderr: only on a terminal, only for work over half a second, and gone when it
+// ends.
 
 import { isTerminal, STDERR_FD } from "../../lib/sys/index.ts";
 import { formatBytes, formatDuration } from "./numbers.ts";
@@ -41,13 +42,15 @@ export function startProgress({ bytesTotal, wanted }: ProgressOptions): Progress
 }
 
 /** "1.2 GiB of 4.0 GiB  30%  1.1 GiB/s  2 s left" */
-export function progressLine(
-  { position, bytesTotal, elapsedMs }: {
-    readonly position: number;
-    readonly bytesTotal: number | undefined;
-    readonly elapsedMs: number;
-  },
-): string {
+export function progressLine({
+  position,
+  bytesTotal,
+  elapsedMs,
+}: {
+  readonly position: number;
+  readonly bytesTotal: number | undefined;
+  readonly elapsedMs: number;
+}): string {
   const perSecond = elapsedMs > 0 ? (position / elapsedMs) * 1000 : 0;
   const rate = `${formatBytes(perSecond)}/s`;
   if (bytesTotal === undefined || bytesTotal === 0) return `${formatBytes(position)}  ${rate}`;

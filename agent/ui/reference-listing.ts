@@ -1,5 +1,6 @@
-// The lines that Xen's verify-stream-v2 prints with -v (tools/python/xen/migration/{libxl,libxc}.py), so that
-// whoever reads them by program goes on doing so.
+// The lines that Xen's verify-stream-v2 prints with -v
+// (tools/python/xen/migration/{libxl,libxc}.py), so that whoever reads them by program goes on
+// doing so.
 
 import { read } from "../../lib/bytes/index.ts";
 import {
@@ -46,7 +47,8 @@ export function referenceListing(info: (line: string) => void): VerifyListener {
       } else if (record === "domain_header") {
         const { type, xen_major: major, xen_minor: minor } = read(DOMAIN_HEADER, view, at);
         const guest = type === DOMAIN_PV ? "x86 PV" : "x86 HVM";
-        const from = major === 0 ? `legacy converted ${guest}` : `${guest} from Xen ${major}.${minor}`;
+        const from =
+          major === 0 ? `legacy converted ${guest}` : `${guest} from Xen ${major}.${minor}`;
         info(`Domain Header: ${from}`);
       } else if (layer === "libxl") {
         const { options } = read(LIBXL_HEADER, view, at);
@@ -102,7 +104,9 @@ function libxlLines(record: StreamRecord, { view, bytes, at, length }: Piece): s
   const { emulator_id: id, index } = read(EMULATOR_HEAD, view, at);
   const name = EMULATORS[id] ?? `Unrecognised ${id}`;
   if (!isData) return [`  Index ${index}, type ${name}`];
-  const text = new TextDecoder("latin1").decode(bytes.subarray(at + EMULATOR_HEAD_BYTES, at + length));
+  const text = new TextDecoder("latin1").decode(
+    bytes.subarray(at + EMULATOR_HEAD_BYTES, at + length),
+  );
   const parts = text.split("\0");
   const lines = [`Emulator Xenstore Data (${name}, idx ${index})`];
   for (let part = 0; part + 1 < parts.length; part += 2) {

@@ -7,7 +7,8 @@ const BATCHES: readonly string[] = ["PAGE_DATA", "PAGE_BATCH"];
 export function nativeListing(print: (text: string) => void): VerifyListener {
   let batches = { count: 0, bytes: 0, first: "" };
   const flush = (): void => {
-    if (batches.count > 1) print(`${batches.first}  and ${batches.count - 1} more, ${batches.bytes} bytes\n`);
+    if (batches.count > 1)
+      print(`${batches.first}  and ${batches.count - 1} more, ${batches.bytes} bytes\n`);
     else if (batches.count === 1) print(`${batches.first}  ${batches.bytes} bytes\n`);
     batches = { count: 0, bytes: 0, first: "" };
   };

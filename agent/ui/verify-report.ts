@@ -1,5 +1,5 @@
-// What `agent verify` prints for people: the verdict first, then what the stream is, then every problem and
-// what to do about it.
+// What `agent verify` prints for people: the verdict first, then what the stream is, then every
+// problem and what to do about it.
 
 import { hex, plural } from "../../lib/base/index.ts";
 import type { VerifyReport } from "../../lib/stream/index.ts";
@@ -24,7 +24,8 @@ export function renderVerifyReport(report: VerifyReport): string {
   const [first, ...rest] = reportLines(report);
   const verdict = first!.slice(0, report.verdict.length); // The first line begins with it.
   const lines = [`${paint(verdict, style, coloured)}${first!.slice(verdict.length)}`];
-  for (const line of rest) lines.push(line.startsWith("  error") ? paintError(line, coloured) : line);
+  for (const line of rest)
+    lines.push(line.startsWith("  error") ? paintError(line, coloured) : line);
   return `${lines.join("\n")}\n`;
 }
 
@@ -46,7 +47,8 @@ export function reportLines(report: VerifyReport): string[] {
   const shown = report.findings.length;
   const all = report.errors + report.warnings;
   if (all > shown) lines.push(`  ... and ${all - shown} more problems: see --limit`);
-  if (all > 0) lines.push(`  ${plural(report.errors, "error")}, ${plural(report.warnings, "warning")}`);
+  if (all > 0)
+    lines.push(`  ${plural(report.errors, "error")}, ${plural(report.warnings, "warning")}`);
   const advice = adviceFor(report);
   return advice === undefined ? lines : [...lines, `  ${advice}`];
 }
@@ -56,7 +58,8 @@ function whatItIs(report: VerifyReport): string {
   const { type, name, xen, libxc_version: version } = report.guest;
   const parts: string[] = [FORMAT_NAMES[report.format]];
   if (report.compression !== null) parts[0] = `${parts[0]} (${report.compression})`;
-  if (report.kind !== "plain") parts.push(`checkpointed by ${report.kind === "colo" ? "COLO" : "Remus"}`);
+  if (report.kind !== "plain")
+    parts.push(`checkpointed by ${report.kind === "colo" ? "COLO" : "Remus"}`);
   if (type !== null) {
     const quoted = name === null ? "" : ` "${printable(name)}"`;
     parts.push(`${type.toUpperCase()} guest${quoted}`);
@@ -68,8 +71,9 @@ function whatItIs(report: VerifyReport): string {
 
 function whatItHolds({ records, pages, end_offset: end }: VerifyReport): string {
   const distinct = pages.distinct === null ? "" : `, ${formatCount(pages.distinct)} distinct`;
-  const sent = `${formatCount(pages.sent)} pages sent (${formatCount(pages.with_data)} with contents`;
-  return `${plural(records, "record")}, ${sent}${distinct}), ends at ${hex(end)}`;
+  const withData = `${formatCount(pages.with_data)} with contents`;
+  const sent = `${formatCount(pages.sent)} pages sent (${withData}${distinct})`;
+  return `${plural(records, "record")}, ${sent}, ends at ${hex(end)}`;
 }
 
 function checkpointText({ checkpoints, kind }: VerifyReport): string | undefined {
@@ -101,7 +105,8 @@ function adviceFor(report: VerifyReport): string | undefined {
   if (cut && report.checkpoints.failover === true) {
     return "The stream stops inside a checkpoint; a receiver would fail over to the one before.";
   }
-  if (cut) return "The stream is cut short: save or copy the guest again, and check for a full disk.";
+  if (cut)
+    return "The stream is cut short: save or copy the guest again, and check for a full disk.";
   return "Do not restore it: save the guest again, or look for a damaged copy or disk.";
 }
 

@@ -13,7 +13,9 @@ export interface Place {
   readonly layer: Layer;
   /** The name its specification gives it, such as "PAGE_DATA" or "image_header". */
   readonly record: string;
-  /** Records of all layers counted from 1 in the order they stand; headers carry the count so far. */
+  /**
+   * Records of all layers counted from 1 in the order they stand; headers carry the count so far.
+   */
   readonly recordNumber: number;
   readonly fileOffset: number;
 }

@@ -1,5 +1,5 @@
-// Layout tables: the one place where a format's field names, widths, order and rules stand.
-// Reader, writer, verifier and documentation are four walks of the same table (read, write, check, docs).
+// Layout tables: the one place where a format's field names, widths, order and rules stand. Reader,
+// writer, verifier and documentation are four walks of the same table (read, write, check, docs).
 // Objects are for cold records: hot paths take offsets from the table at load (offsetOf).
 
 import { assert, hex } from "../base/index.ts";

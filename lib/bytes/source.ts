@@ -1,6 +1,6 @@
-// Where bytes come from. A source is read strictly forwards; whoever reads it says how much is wanted next
-// and gets a view of it, or passes over it. Nothing is read that was not asked for, unless the input is a
-// file, where reading ahead harms nobody.
+// Where bytes come from. A source is read strictly forwards; whoever reads it says how much is
+// wanted next and gets a view of it, or passes over it. Nothing is read that was not asked for,
+// unless the input is a file, where reading ahead harms nobody.
 
 /** A body of at most this size always arrives as one piece; larger ones come in pieces. */
 export const WHOLE_BODY_BYTES = 1024 * 1024;
@@ -22,7 +22,9 @@ export interface Source extends Disposable {
   readonly bytes: Uint8Array;
   readonly at: number;
 
-  /** Makes the next `bytes` bytes stand together at `at` and moves past them. Fewer only at the end. */
+  /**
+   * Makes the next `bytes` bytes stand together at `at` and moves past them. Fewer only at the end.
+   */
   take(bytes: number): number;
   /** Like `take` without moving. At most PEEK_BYTES_MAX. */
   peek(bytes: number): number;

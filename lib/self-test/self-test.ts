@@ -6,8 +6,13 @@ import { execProbe, type Self } from "./exec-probe.ts";
 import { type HostFact, hostFacts, type HostView } from "./host.ts";
 import { KERNEL_PROBES } from "./kernel-probes.ts";
 import { type Probe, type ProbeResult, runProbes } from "./probe.ts";
+import { SAMPLE_PROBE } from "./sample-probe.ts";
 
-const probesOf = (self: Self): readonly Probe[] => [...KERNEL_PROBES, execProbe(self)];
+const probesOf = (self: Self): readonly Probe[] => [
+  ...KERNEL_PROBES,
+  execProbe(self),
+  SAMPLE_PROBE,
+];
 
 export interface SelfTestReport {
   readonly passed: boolean;

@@ -1,4 +1,5 @@
-// Which framing an input has, by its first bytes; and, where it has none of ours, what it is instead.
+// Which framing an input has, by its first bytes; and, where it has none of ours, what it is
+// instead.
 
 import { IMAGE_ID, IMAGE_MARKER } from "./libxc/index.ts";
 import { legacyWidthOf } from "./legacy/index.ts";

@@ -74,7 +74,10 @@ const legacyDocs = (): string[] => [
 ];
 
 const DOCS: Readonly<Record<Format, () => string[]>> = {
-  xl: () => [...table("Save header, behind the magic", SAVE_HEADER), ...table("Config", CONFIG_HEAD)],
+  xl: () => [
+    ...table("Save header, behind the magic", SAVE_HEADER),
+    ...table("Config", CONFIG_HEAD),
+  ],
   libxl: libxlDocs,
   libxc: libxcDocs,
   xapi: xapiDocs,

@@ -1,12 +1,15 @@
-// A set of pfns at about one bit each. HVM pfns reach 2^52 and a stream may claim any, so nothing is sized
-// by a pfn: the set is made of 4 KiB pages of bits, made as they are met, and their number is bounded by
-// how many pfns were really added. A hostile stream that scatters its pfns fills the set, which then says so.
+// A set of pfns at about one bit each. HVM pfns reach 2^52 and a stream may claim any, so nothing
+// is sized by a pfn: the set is made of 4 KiB pages of bits, made as they are met, and their number
+// is bounded by how many pfns were really added. A hostile stream that scatters its pfns fills the
+// set, which then says so.
 
 const PAGE_SHIFT = 15;
 const PAGE_PFNS = 2 ** PAGE_SHIFT;
 const PAGE_WORDS = PAGE_PFNS / 32;
 const IN_PAGE_MASK = PAGE_PFNS - 1;
-/** 16 MiB of pages for sparse maps; beyond them one page per PAGE_PFNS pfns added: one bit a pfn. */
+/**
+ * 16 MiB of pages for sparse maps; beyond them one page per PAGE_PFNS pfns added: one bit a pfn.
+ */
 const SPARE_PAGES = 4096;
 
 export class PfnSet {
@@ -34,7 +37,7 @@ export class PfnSet {
 
   /** Adds `first` to `last`, both included, a word of bits at a time. */
   addRange(first: number, last: number): void {
-    for (let pfn = first; pfn <= last; ) {
+    for (let pfn = first; pfn <= last;) {
       const index = Math.floor(pfn / PAGE_PFNS);
       const pageLast = Math.min(last, (index + 1) * PAGE_PFNS - 1);
       if (index === this.lastIndex || this.enter(index)) {

@@ -1,14 +1,17 @@
-// Checkpoint phases of the libxl stream reader, as a pure table (tools/libs/light/libxl_stream_read.c, its
-// header comment; tools/libs/guest/xg_sr_restore.c, handle_checkpoint).
+// Checkpoint phases of the libxl stream reader, as a pure table
+// (tools/libs/light/libxl_stream_read.c, its header comment; tools/libs/guest/xg_sr_restore.c,
+// handle_checkpoint).
 //
-//   NORMAL       records are read and processed one by one; the libxc reader owns the stream in between.
-//   BUFFERING    libxc met a CHECKPOINT record: libxl records are read and queued, none is looked at,
-//                until CHECKPOINT_END is at the tail of the queue.
+//   NORMAL       records are read and processed one by one; the libxc reader owns the stream in
+//                between.
+//   BUFFERING    libxc met a CHECKPOINT record: libxl records are read and queued, none is looked
+//                at, until CHECKPOINT_END is at the tail of the queue.
 //   UNBUFFERING  the queue is processed in order.
 //
-// SUCCESS, FAILOVER and ERROR are what libxl hands back to libxc when a checkpoint is over. FAILOVER means
-// the peer died in the middle of a checkpoint's libxl records: they are dropped, the guest can go on from
-// the checkpoint before. ERROR means half of a checkpoint has been applied: nothing can go on.
+// SUCCESS, FAILOVER and ERROR are what libxl hands back to libxc when a checkpoint is over.
+// FAILOVER means the peer died in the middle of a checkpoint's libxl records: they are dropped, the
+// guest can go on from the checkpoint before. ERROR means half of a checkpoint has been applied:
+// nothing can go on.
 
 import { assert } from "../base/index.ts";
 

@@ -1,5 +1,5 @@
-// A small whole xl save file of a made-up PV guest, written through the same layout tables that the reader
-// uses: for the self-test and for trying the commands without a hypervisor.
+// A small whole xl save file of a made-up PV guest, written through the same layout tables that the
+// reader uses: for the self-test and for trying the commands without a hypervisor.
 
 import { type Layout, type Row, sizeOf, u32, write } from "../bytes/index.ts";
 import { roundUp } from "../base/index.ts";
@@ -21,7 +21,13 @@ import {
   VCPU_HEAD,
 } from "./libxc/index.ts";
 import { LIBXL, LIBXL_HEADER, LIBXL_IDENT, RECORD_HEADER } from "./libxl/index.ts";
-import { CONFIG_HEAD, CONFIG_JSON_MASK, SAVE_HEADER, SAVE_MAGIC, STREAM_V2_MASK } from "./xl/index.ts";
+import {
+  CONFIG_HEAD,
+  CONFIG_JSON_MASK,
+  SAVE_HEADER,
+  SAVE_MAGIC,
+  STREAM_V2_MASK,
+} from "./xl/index.ts";
 
 const PAGES = 64;
 const CONFIG = JSON.stringify({ c_info: { type: "pv", name: "sample" }, b_info: { max_vcpus: 1 } });
@@ -59,7 +65,13 @@ function libxcImage(): Uint8Array[] {
       reserved_a: 0,
       reserved_b: 0,
     }),
-    row(DOMAIN_HEADER, { type: DOMAIN_PV, page_shift: 12, reserved: 0, xen_major: 4, xen_minor: 20 }),
+    row(DOMAIN_HEADER, {
+      type: DOMAIN_PV,
+      page_shift: 12,
+      reserved: 0,
+      xen_major: 4,
+      xen_minor: 20,
+    }),
     record(LIBXC.pvInfo.type, [
       row(PV_INFO, { guest_width: 8, pt_levels: 4, reserved_a: 0, reserved_b: 0 }),
     ]),

@@ -1,7 +1,7 @@
-// The arena: one anonymous mapping that never moves and is never unmapped. Every struct and buffer that
-// the kernel sees lives here, addressed as base + offset. (An address taken from a typed array is not
-// safe to keep: the engine copies small arrays out of the way when it optimises the code using them.)
-// Untouched pages of it cost nothing.
+// The arena: one anonymous mapping that never moves and is never unmapped. Every struct and buffer
+// that the kernel sees lives here, addressed as base + offset. (An address taken from a typed array
+// is not safe to keep: the engine copies small arrays out of the way when it optimises the code
+// using them.) Untouched pages of it cost nothing.
 
 import { toArrayBuffer, type Pointer } from "bun:ffi";
 import { assert } from "../base/index.ts";
@@ -32,7 +32,10 @@ export interface Region {
 export function reserve(length: number): Region {
   const step = length >= 4096 ? 4096 : 16;
   const at = Math.ceil(used / step) * step;
-  assert(at + length <= ARENA_BYTES, "the arena has room: regions are reserved at load, not in loops");
+  assert(
+    at + length <= ARENA_BYTES,
+    "the arena has room: regions are reserved at load, not in loops",
+  );
   used = at + length;
   return {
     address: base + at,

@@ -35,7 +35,7 @@ export class Fd implements Disposable {
   [Symbol.dispose](): void {
     if (!this.open) return;
     this.open = false;
-    libc.close(this.number); // Nothing written through it is waiting: an error here changes nothing.
+    libc.close(this.number); // Nothing that was written waits for it: an error changes nothing.
   }
 }
 
@@ -101,7 +101,9 @@ export function currentOffset(fd: Fd): number {
   throw systemError(`Cannot read "${fd.name}"`, { call: "lseek", errno, object: fd.name });
 }
 
-/** Size in bytes of a file or block device, whose stat says 0; moves the file offset to `backTo`. */
+/**
+ * Size in bytes of a file or block device, whose stat says 0; moves the file offset to `backTo`.
+ */
 export function sizeBySeeking(fd: Fd, backTo: number): number {
   const size = libc.lseek(fd.number, 0, SEEK_END);
   const errno = size === -1 ? lastErrno() : 0;
@@ -133,7 +135,10 @@ export function readAt(fd: Fd, address: number, bytes: number, fileOffset: numbe
   return done;
 }
 
-/** Reads up to `bytes` from a pipe, socket or device, waiting for them. Less only at the end of input. */
+/**
+ * Reads up to `bytes` from a pipe, socket or device, waiting for them. Less only at the end of
+ * input.
+ */
 export function readFully(fd: Fd, address: number, bytes: number): number {
   let done = 0;
   while (done < bytes) {

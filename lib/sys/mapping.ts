@@ -1,11 +1,12 @@
-// Windows of a file mapped for reading. A window is at most 64 MiB (an ArrayBuffer ends at 4 GiB, and what
-// is mapped counts as resident), and it is guarded:
-// - Before anything reads it, its pages are brought in by MADV_POPULATE_READ, which answers EFAULT where
-//   the file has been cut short meanwhile. A plain read there would be a SIGBUS, the end of the process.
-//   Kernels before 5.14 do not know it: then there is no mapping at all and the caller reads instead.
+// Windows of a file mapped for reading. A window is at most 64 MiB (an ArrayBuffer ends at 4 GiB,
+// and what is mapped counts as resident), and it is guarded:
+// - Before anything reads it, its pages are brought in by MADV_POPULATE_READ, which answers
+//   EFAULT where the file has been cut short meanwhile. A plain read there would be a SIGBUS, the
+//   end of the process. Kernels before 5.14 do not know it: then there is no mapping at all and the
+//   caller reads instead.
 // - Before munmap the views over it are detached: a late reader finds length 0, not a segfault.
-// - Pages that were not in the page cache before are dropped from it again, so that reading a whole image
-//   does not push out what the running guests need.
+// - Pages that were not in the page cache before are dropped from it again, so that reading a
+//   whole image does not push out what the running guests need.
 
 import { toArrayBuffer, type Pointer } from "bun:ffi";
 import { assert } from "../base/index.ts";
@@ -51,13 +52,15 @@ export class Window implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.buffer.byteLength === 0) return;
-    this.buffer.transfer(0); // Detaches every view first: a read after munmap would end the process.
+    this.buffer.transfer(0); // Detaches every view: a read after munmap would end the process.
     libc.munmap(pointer(this.base), this.mappedBytes);
     this.afterUse();
   }
 }
 
-/** Maps `bytes` (at most WINDOW_BYTES_MAX) of the file at `fileOffset`, which need not be aligned. */
+/**
+ * Maps `bytes` (at most WINDOW_BYTES_MAX) of the file at `fileOffset`, which need not be aligned.
+ */
 export function mapWindow(fd: Fd, fileOffset: number, bytes: number): MapResult {
   assert(bytes > 0, "a window has at least one byte");
   assert(bytes <= WINDOW_BYTES_MAX, "a window is at most 64 MiB");
@@ -67,7 +70,11 @@ export function mapWindow(fd: Fd, fileOffset: number, bytes: number): MapResult 
   const base = libc.mmap(null, mappedBytes, PROT_READ, MAP_SHARED, fd.number, start);
   const mapErrno = base === -1 ? lastErrno() : 0;
   if (base === -1) {
-    throw systemError(`Cannot map "${fd.name}"`, { call: "mmap", errno: mapErrno, object: fd.name });
+    throw systemError(`Cannot map "${fd.name}"`, {
+      call: "mmap",
+      errno: mapErrno,
+      object: fd.name,
+    });
   }
   const wasCached = isCached(base, mappedBytes);
   const populated = libc.madvise(pointer(base), mappedBytes, MADV_POPULATE_READ);

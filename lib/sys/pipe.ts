@@ -24,9 +24,13 @@ export interface Pipe {
 export function makePipe(): Pipe {
   const result = libc.pipe2(pointer(pair.address), O_CLOEXEC);
   const errno = result === -1 ? lastErrno() : 0;
-  if (result === -1) throw systemError("Cannot make a pipe", { call: "pipe2", errno, object: "pipe" });
+  if (result === -1)
+    throw systemError("Cannot make a pipe", { call: "pipe2", errno, object: "pipe" });
   const [readEnd, writeEnd] = [pair.view.getInt32(0, true), pair.view.getInt32(4, true)];
-  return { readEnd: new Fd(readEnd, `fd ${readEnd} (pipe)`), writeEnd: new Fd(writeEnd, `fd ${writeEnd} (pipe)`) };
+  return {
+    readEnd: new Fd(readEnd, `fd ${readEnd} (pipe)`),
+    writeEnd: new Fd(writeEnd, `fd ${writeEnd} (pipe)`),
+  };
 }
 
 /** Asks for a 1 MiB pipe buffer; an unprivileged user may get less. Returns the size in bytes. */

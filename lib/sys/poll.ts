@@ -1,4 +1,5 @@
-// Waiting for one descriptor. For programs that read one stream to its end; the daemons use loop.ts.
+// Waiting for one descriptor. For programs that read one stream to its end; the daemons use
+// loop.ts.
 
 import { pointer, reserve } from "./arena.ts";
 import { EINTR, systemError } from "./errno.ts";

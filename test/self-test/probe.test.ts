@@ -1,3 +1,5 @@
+// The list of probes: results, failures, and nothing left behind.
+
 import { expect, test } from "bun:test";
 import { SystemError } from "../../lib/base/index.ts";
 import { KERNEL_PROBES, runProbes } from "../../lib/self-test/index.ts";

@@ -1,3 +1,5 @@
+// Clocks against the runtime's own.
+
 import { expect, test } from "bun:test";
 import { monotonicMs, monotonicNs, realtimeMs } from "../../lib/sys/index.ts";
 

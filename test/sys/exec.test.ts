@@ -1,3 +1,5 @@
+// Replacing a program: arguments, environment, kept descriptors, failures.
+
 import { expect, test } from "bun:test";
 import {
   cleanEnvironment,

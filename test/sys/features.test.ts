@@ -1,3 +1,5 @@
+// Newer kernel features, probed here and under a sandbox that hides them.
+
 import { expect, test } from "bun:test";
 import { release } from "node:os";
 import { kernelFeatures, libcVersion } from "../../lib/sys/index.ts";

@@ -1,3 +1,5 @@
+// The epoll loop: descriptors, timers, signals, and what must not starve.
+
 import { expect, test } from "bun:test";
 import {
   Fd,

@@ -1,3 +1,5 @@
+// Memory files and their seals.
+
 import { expect, test } from "bun:test";
 import { readSync, writeSync } from "node:fs";
 import {

@@ -1,3 +1,5 @@
+// Addresses and argument vectors in the arena.
+
 import { expect, test } from "bun:test";
 import { reserve } from "../../lib/sys/index.ts";
 import { setWord, storeStrings, stringsBytes } from "../../lib/sys/memory-words.ts";

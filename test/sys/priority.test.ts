@@ -1,3 +1,5 @@
+// Idle priority, read back from the kernel.
+
 import { expect, test } from "bun:test";
 import { programCommand, run } from "../helpers/run.ts";
 

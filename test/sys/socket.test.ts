@@ -1,3 +1,5 @@
+// Unix sockets and the descriptors that travel over them.
+
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,5 @@
+// Lines to a log socket that the test listens on.
+
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// agent expand: uncompresses standard input to standard output. A process of its own for verify and others,
-// so that they can read compressed streams like any pipe, with bounded memory.
+// agent expand: uncompresses standard input to standard output. A process of its own for verify and
+// others, so that they can read compressed streams like any pipe, with bounded memory.
 
 import { createReadStream, createWriteStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
@@ -18,7 +18,10 @@ const Options = v.strictObject({
 const CHUNK_BYTES = 256 * 1024;
 
 export async function run({ argv, spec }: Invocation): Promise<number> {
-  const { _: [kind], prefix } = parseOptions(Options, spec, argv);
+  const {
+    _: [kind],
+    prefix,
+  } = parseOptions(Options, spec, argv);
   const expander = kind === "zstd" ? createZstdDecompress() : createGunzip();
   if (prefix !== "") expander.write(Uint8Array.fromHex(prefix));
   const input = createReadStream("", { fd: 0, highWaterMark: CHUNK_BYTES });
@@ -29,7 +32,8 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     if (code === "EPIPE") return EXPAND_STATUS.done; // The reader has seen enough.
-    const isAboutData = code.startsWith("Z_") || code.startsWith("ZSTD_") || code.startsWith("ERR_");
+    const isAboutData =
+      code.startsWith("Z_") || code.startsWith("ZSTD_") || code.startsWith("ERR_");
     return isAboutData ? EXPAND_STATUS.damaged : EXIT.failed;
   }
 }

@@ -1,6 +1,6 @@
-// verify-stream-v2: Xen's stream verifier (tools/python/scripts/verify-stream-v2), its options, output and
-// exit statuses, with our checks. Where the original is wrong (checkpointed streams, emulator xenstore data
-// under Python 3, streams on pipes, big-endian streams) this is right.
+// verify-stream-v2: Xen's stream verifier (tools/python/scripts/verify-stream-v2), its options,
+// output and exit statuses, with our checks. Where the original is wrong (checkpointed streams,
+// emulator xenstore data under Python 3, streams on pipes, big-endian streams) this is right.
 
 import * as v from "valibot";
 import { UsageError } from "../../../lib/base/index.ts";

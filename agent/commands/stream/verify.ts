@@ -41,7 +41,9 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   const options = parseOptions(Options, spec, argv);
   const operand = options._[0] ?? "-";
   if (options._[0] === undefined && isTerminal(STDIN_FD)) {
-    throw new UsageError("Cannot verify the terminal: name a stream, or send one to standard input");
+    throw new UsageError(
+      "Cannot verify the terminal: name a stream, or send one to standard input",
+    );
   }
   if (options.idle) becomeIdle();
   const showsText = !options.quiet && !options.json;
@@ -70,7 +72,10 @@ export interface VerifyRequest {
 }
 
 /** Opens, verifies and closes one input. Shared with the drop-in verify-stream-v2. */
-export async function verifyOperand(operand: string, request: VerifyRequest): Promise<VerifyReport> {
+export async function verifyOperand(
+  operand: string,
+  request: VerifyRequest,
+): Promise<VerifyReport> {
   const input = openInput(operand, { selfCommand: selfCommand() });
   const { source, compression } = input;
   const progress = startProgress({ bytesTotal: source.bytesTotal, wanted: request.showsProgress });

@@ -1,5 +1,5 @@
-// The process that uncompresses an input: this program again, as `expand KIND`, between the input and a pipe.
-// The walk can then block on the pipe while the other processor expands.
+// The process that uncompresses an input: this program again, as `expand KIND`, between the input
+// and a pipe. The walk can then block on the pipe while the other processor expands.
 
 import { hex } from "../../base/index.ts";
 import type { Finding } from "../../bytes/index.ts";
@@ -57,7 +57,8 @@ export function startExpander(input: Fd, options: ExpanderOptions): Expander {
   return {
     output: pipe.readEnd,
     async finish() {
-      // The reader may be satisfied before the end: then the child dies of the closed pipe, which is fine.
+      // The reader may be satisfied before the end: then the child dies of the closed pipe, which
+      // is fine.
       const status = await child.exited;
       if (status === EXPAND_STATUS.damaged) return finding;
       if (status === EXPAND_STATUS.done || child.signalCode === "SIGPIPE") return undefined;

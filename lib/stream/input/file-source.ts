@@ -1,17 +1,27 @@
-// A regular file as a source. Small pieces (record headers, pfn lists) are read into the arena: 8 KiB of
-// every 4 MiB cost one pread, less than a guarded page fault, and a file that shrinks gives a short read
-// instead of a SIGBUS. Large bodies that somebody wants are mapped, so that they are never copied.
+// A regular file as a source. Small pieces (record headers, pfn lists) are read into the arena: 8
+// KiB of every 4 MiB cost one pread, less than a guarded page fault, and a file that shrinks gives
+// a short read instead of a SIGBUS. Large bodies that somebody wants are mapped, so that they are
+// never copied.
 //
 // The amount read ahead adapts: after a jump over page contents only what a pfn list needs is read;
-// while the stream is read without jumps (an HVM guest's hole map) it doubles up to the whole buffer.
+// while the stream is read without jumps (an HVM guest's hole map) it doubles up to the whole
+// buffer.
 
 import { assert } from "../../base/index.ts";
 import { PEEK_BYTES_MAX, type Source, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
-import { adviseRandom, borrow, type Fd, type Loan, mapWindow, readAt, type Window } from "../../sys/index.ts";
+import {
+  adviseRandom,
+  borrow,
+  type Fd,
+  type Loan,
+  mapWindow,
+  readAt,
+  type Window,
+} from "../../sys/index.ts";
 
 const BUFFER_BYTES = WHOLE_BODY_BYTES + 4096;
-/** A record header, a PAGE_DATA head and 1024 pfns, and the next header of a record without data. */
-const AHEAD_BYTES_MIN = 12 * 1024;
+/** A record header, a PAGE_DATA head, 1024 pfns, and the next header where no contents follow. */
+const AHEAD_BYTES_MIN = 8 * 1024 + 64;
 const AHEAD_BYTES_MAX = 256 * 1024;
 /** Takes above this are mapped; below, copying 4 KiB pages costs less than mapping them. */
 const MAP_BYTES_MIN = 256 * 1024;
@@ -96,7 +106,8 @@ export class FileSource implements Source {
     if (length <= MAP_BYTES_MIN) return this.takeRead(bytes);
     const mapped = mapWindow(this.fd, this.position, length);
     if (mapped.kind !== "window") {
-      // Reading tells how much of a shrunk file is left, and works where mappings cannot be guarded.
+      // Reading tells how much of a shrunk file is left, and works where mappings cannot be
+      // guarded.
       if (mapped.kind === "unsupported") this.takeBytesMax = WHOLE_BODY_BYTES;
       return this.takeRead(Math.min(bytes, WHOLE_BODY_BYTES));
     }

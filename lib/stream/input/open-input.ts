@@ -1,5 +1,6 @@
-// From what an operator names (a path, - or a descriptor's number) to a source. Compressed input is expanded
-// by a second process of this program, so that the walk reads it like any pipe and memory stays bounded.
+// From what an operator names (a path, - or a descriptor's number) to a source. Compressed input is
+// expanded by a second process of this program, so that the walk reads it like any pipe and memory
+// stays bounded.
 
 import { RefusedError, UsageError } from "../../base/index.ts";
 import type { Finding, Source } from "../../bytes/index.ts";
@@ -51,14 +52,18 @@ function openOperand(operand: string): Fd {
   if (!/^[0-9]+$/.test(operand)) return openForReading(operand);
   const number = Number(operand);
   if (number <= 0x7fff_ffff) return duplicate(number, `descriptor ${number}`);
-  throw new UsageError(`Cannot use descriptor ${operand}: wanted a small number; for a file ./${operand}`);
+  throw new UsageError(
+    `Cannot use descriptor ${operand}: wanted a small number; for a file ./${operand}`,
+  );
 }
 
 function inputOf(fd: Fd, options: InputOptions): Input {
   const stats = statOf(fd.number);
   const kind = kindOf(stats);
   if (kind === "directory") {
-    throw new RefusedError(`Cannot read "${fd.name}": wanted a file, pipe or socket, found a directory`);
+    throw new RefusedError(
+      `Cannot read "${fd.name}": wanted a file, pipe or socket, found a directory`,
+    );
   }
   if (kind !== "file" && kind !== "block") return pipeInput(fd, kind, options);
   const start = currentOffset(fd);

@@ -1,6 +1,6 @@
-// A pipe, socket or character device as a source. It reads exactly what is asked for, never a byte beyond:
-// what stands behind a stream belongs to somebody else. Bodies that nobody wants go from a pipe to
-// /dev/null by splice, without passing through this process.
+// A pipe, socket or character device as a source. It reads exactly what is asked for, never a byte
+// beyond: what stands behind a stream belongs to somebody else. Bodies that nobody wants go from a
+// pipe to /dev/null by splice, without passing through this process.
 
 import { assert } from "../../base/index.ts";
 import { PEEK_BYTES_MAX, type Source, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
@@ -72,7 +72,9 @@ export class PipeSource implements Source {
     return held + got;
   }
 
-  /** Makes the buffer hold at least `bytes` bytes from `at` on; fewer only at the end of the input. */
+  /**
+   * Makes the buffer hold at least `bytes` bytes from `at` on; fewer only at the end of the input.
+   */
   private hold(bytes: number): number {
     if (bytes > this.heldBytes) {
       this.bytes.copyWithin(0, this.heldStart, this.heldStart + this.heldBytes);

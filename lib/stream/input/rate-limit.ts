@@ -1,4 +1,5 @@
-// Holds a walk back to so many bytes a second, so that dom0's disk and processors stay with the guests.
+// Holds a walk back to so many bytes a second, so that dom0's disk and processors stay with the
+// guests.
 
 export interface RatePorts {
   /** Milliseconds that only go forwards. */

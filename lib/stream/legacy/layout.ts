@@ -1,10 +1,12 @@
-// The legacy migration stream (before Xen 4.6; tools/python/xen/migration/legacy.py). It has no header, no
-// version and no guest type:
+// The legacy migration stream (before Xen 4.6; tools/python/xen/migration/legacy.py). It has no
+// header, no version and no guest type:
 //
 //   ulong p2m_size                 4 or 8 bytes, the word width of the toolstack that wrote it
-//   PV: extended info              ulong all ones, u32 total_length, blocks {char id[4], u32 size, bytes}
+//   PV: extended info              ulong all ones, u32 total_length, blocks of
+//                                  {char id[4], u32 size, bytes}
 //       P2M frame list             ulong[(p2m_size - 1) / fpp + 1], fpp = 4096 / guest width
-//   body: chunks                   i32 marker; above 0: so many pfns; below 0: CHUNKS; 0: the body's end
+//   body: chunks                   i32 marker; above 0: so many pfns; below 0: CHUNKS;
+//                                  0: the end of the body
 //   tail, PV                       u32 nr_unmapped, ulong[], per vcpu its context, shared info page
 //   tail, HVM                      3 x u64 magic pfns, u32 size, HVM context; then the QEMU record
 //
@@ -55,7 +57,8 @@ export const LEGACY_CHUNKS: readonly LegacyChunk[] = [
   chunk(-4, "HVM_VM86_TSS", param(15)),
   chunk(-5, "TMEM", NONE),
   chunk(-6, "TMEM_EXTRA", NONE),
-  chunk(-7, "TSC_INFO", { kind: "fixed", bytes: 20 }), // u32 mode, u64 nsec, u32 khz, u32 incarnation.
+  // u32 mode, u64 nsec, u32 khz, u32 incarnation.
+  chunk(-7, "TSC_INFO", { kind: "fixed", bytes: 20 }),
   chunk(-8, "HVM_CONSOLE_PFN", param(17)),
   chunk(-9, "LAST_CHECKPOINT", NONE),
   chunk(-10, "HVM_ACPI_IOPORTS_LOCATION", param(19)),
@@ -73,14 +76,19 @@ export const LEGACY_CHUNKS: readonly LegacyChunk[] = [
 const BY_MARKER = new Map(LEGACY_CHUNKS.map((entry) => [entry.marker, entry]));
 export const legacyChunkOf = (marker: number): LegacyChunk | undefined => BY_MARKER.get(marker);
 
-/** Extended-info blocks. The size of "vcpu" tells the guest's width and is the context size in the tail. */
+/**
+ * Extended-info blocks. The size of "vcpu" tells the guest's width and is the context size in the
+ * tail.
+ */
 export const LEGACY_VCPU_BLOCK = "vcpu";
 export const LEGACY_EXTENDED_BLOCK = "extv";
 export const LEGACY_XSAVE_BLOCK = "xcnt";
 export const LEGACY_VCPU_WIDTH: Readonly<Record<number, number>> = { 0xaf0: 4, 0x1430: 8 };
 export const LEGACY_EXTENDED_VCPU_BYTES = 128;
 
-/** Signatures of the QEMU record behind an HVM tail, 21 bytes each; how its length is told differs. */
+/**
+ * Signatures of the QEMU record behind an HVM tail, 21 bytes each; how its length is told differs.
+ */
 export const LEGACY_QEMU_SIGNATURES = [
   { signature: "QemuDeviceModelRecord", sized: false }, // Goes on until the end of the file.
   { signature: "DeviceModelRecord0002", sized: true }, // u32 length.
@@ -93,8 +101,9 @@ assert(
 );
 
 /**
- * The toolstack's word width from the first 8 octets, or undefined where they fit neither: octets 4..7 are
- * zero for 64 bit; for 32 bit all ones (PV), a chunk marker, or the count of the first batch (HVM).
+ * The toolstack's word width from the first 8 octets, or undefined where they fit neither: octets
+ * 4..7 are zero for 64 bit; for 32 bit all ones (PV), a chunk marker, or the count of the first
+ * batch (HVM).
  */
 export function legacyWidthOf(view: DataView, at: number): 4 | 8 | undefined {
   const low = view.getUint32(at, true);

@@ -26,11 +26,5 @@ export {
   VCPU_XSAVE_BYTES_MIN,
 } from "./layout.ts";
 export type { LibxcRecordLayout, Tail } from "./layout.ts";
-export {
-  PAGE_TYPES,
-  PFN_HIGH_MASK,
-  pfnOf,
-  RESERVED_HIGH_MASK,
-  TYPE_SHIFT,
-} from "./page-types.ts";
+export { PAGE_TYPES, PFN_HIGH_MASK, pfnOf, RESERVED_HIGH_MASK, TYPE_SHIFT } from "./page-types.ts";
 export type { PageType } from "./page-types.ts";

@@ -1,6 +1,6 @@
-// The libxc domain image, versions 2 and 3 (docs/specs/libxc-migration-stream): a 24-byte big-endian image
-// header, a 16-byte domain header, then records: u32 type, u32 body_length, body, zero padding to 8.
-// No other file knows an offset of it.
+// The libxc domain image, versions 2 and 3 (docs/specs/libxc-migration-stream): a 24-byte
+// big-endian image header, a 16-byte domain header, then records: u32 type, u32 body_length, body,
+// zero padding to 8. No other file knows an offset of it.
 
 import { assert } from "../../base/index.ts";
 import {
@@ -71,7 +71,10 @@ export const PV_INFO = {
   reserved_a: reserved(u16),
   reserved_b: reserved(u32),
 };
-export const P2M_FRAMES_HEAD = { start_pfn: any(u32), end_pfn: any(u32, "the last pfn, inclusive") };
+export const P2M_FRAMES_HEAD = {
+  start_pfn: any(u32),
+  end_pfn: any(u32, "the last pfn, inclusive"),
+};
 export const VCPU_HEAD = { vcpu_id: any(u32), reserved: reserved(u32) };
 export const TSC_INFO = {
   mode: { ...oneOf(u32, [0, 1, 2, 3], "warning"), expected: "a TSC mode from 0 to 3" },
@@ -124,71 +127,71 @@ const ANY_BYTES = bytes(0, LIBXC_RECORD_BYTES_MAX);
 const V2 = { guest: "any", isStatic: false, since: 2 } as const;
 const PV = { guest: "pv", isStatic: false, since: 2 } as const;
 const HVM = { guest: "hvm", isStatic: false, since: 2 } as const;
+const POLICY = { guest: "any", isStatic: true, since: 3 } as const;
 const P2M_PFN = { pfn: any(u64) };
+const PAGES: Tail = { kind: "pages" };
+const SOME_BYTES = bytes(1, LIBXC_RECORD_BYTES_MAX);
+
+type Rest = Omit<LibxcRecordLayout, "type" | "name" | "title">;
+const row = <const R extends Rest>(type: number, name: string, title: string, rest: R) => ({
+  type,
+  name,
+  title,
+  ...rest,
+});
+const EMPTY = { head: {}, tail: NONE } as const;
+const vcpu = (tail: Tail) => ({ head: VCPU_HEAD, tail, ...PV }) as const;
 
 // One row a record, in the order of the specification.
 export const LIBXC = {
-  end: { type: 0x00, name: "END", title: "End", head: {}, tail: NONE, ...V2 },
-  pageData: {
-    ...{ type: 0x01, name: "PAGE_DATA", title: "Page data", head: PAGE_DATA_HEAD },
-    ...{ tail: { kind: "pages" }, ...V2 },
-  },
-  pvInfo: {
-    ...{ type: 0x02, name: "X86_PV_INFO", title: "x86 PV info", head: PV_INFO, tail: NONE },
-    ...{ ...PV, isStatic: true },
-  },
-  p2mFrames: {
-    ...{ type: 0x03, name: "X86_PV_P2M_FRAMES", title: "x86 PV P2M frames" },
-    ...{ head: P2M_FRAMES_HEAD, tail: rows(P2M_PFN, 1), ...PV },
-  },
-  vcpuBasic: {
-    ...{ type: 0x04, name: "X86_PV_VCPU_BASIC", title: "x86 PV vcpu basic" },
-    ...{ head: VCPU_HEAD, tail: ANY_BYTES, ...PV },
-  },
-  vcpuExtended: {
-    ...{ type: 0x05, name: "X86_PV_VCPU_EXTENDED", title: "x86 PV vcpu extended" },
-    ...{ head: VCPU_HEAD, tail: bytes(0, 128), ...PV },
-  },
-  vcpuXsave: {
-    ...{ type: 0x06, name: "X86_PV_VCPU_XSAVE", title: "x86 PV vcpu xsave" },
-    ...{ head: VCPU_HEAD, tail: ANY_BYTES, ...PV },
-  },
-  sharedInfo: {
-    ...{ type: 0x07, name: "SHARED_INFO", title: "Shared info", head: {} },
-    ...{ tail: bytes(PAGE_BYTES, PAGE_BYTES), ...PV },
-  },
-  tscInfo: { type: 0x08, name: "X86_TSC_INFO", title: "TSC info", head: TSC_INFO, tail: NO_MORE, ...V2 },
-  hvmContext: {
-    ...{ type: 0x09, name: "HVM_CONTEXT", title: "HVM context", head: {} },
-    ...{ tail: bytes(1, LIBXC_RECORD_BYTES_MAX), ...HVM },
-  },
-  hvmParams: {
-    ...{ type: 0x0a, name: "HVM_PARAMS", title: "HVM params", head: HVM_PARAMS_HEAD },
-    ...{ tail: rows(HVM_PARAM, 0), ...HVM },
-  },
-  toolstack: { type: 0x0b, name: "TOOLSTACK", title: "Toolstack", head: {}, tail: ANY_BYTES, ...V2 },
-  vcpuMsrs: {
-    ...{ type: 0x0c, name: "X86_PV_VCPU_MSRS", title: "x86 PV vcpu msrs" },
-    ...{ head: VCPU_HEAD, tail: rows(VCPU_MSR, 0), ...PV },
-  },
-  verify: { type: 0x0d, name: "VERIFY", title: "Verify", head: {}, tail: NONE, ...V2 },
-  checkpoint: { type: 0x0e, name: "CHECKPOINT", title: "Checkpoint", head: {}, tail: NONE, ...V2 },
-  dirtyPfnList: {
-    ...{ type: 0x0f, name: "CHECKPOINT_DIRTY_PFN_LIST", title: "Checkpoint dirty pfn list" },
-    ...{ head: {}, tail: rows(P2M_PFN, 0), ...V2 },
-  },
-  staticDataEnd: {
-    ...{ type: 0x10, name: "STATIC_DATA_END", title: "Static data end", head: {}, tail: NONE },
-    ...{ ...V2, since: 3 },
-  },
-  cpuidPolicy: {
-    ...{ type: 0x11, name: "X86_CPUID_POLICY", title: "x86 CPUID policy", head: {} },
-    ...{ tail: rows(CPUID_LEAF, 1), guest: "any", isStatic: true, since: 3 },
-  },
-  msrPolicy: {
-    ...{ type: 0x12, name: "X86_MSR_POLICY", title: "x86 MSR policy", head: {} },
-    ...{ tail: rows(MSR_ENTRY, 1), guest: "any", isStatic: true, since: 3 },
-  },
+  end: row(0x00, "END", "End", { ...EMPTY, ...V2 }),
+  pageData: row(0x01, "PAGE_DATA", "Page data", { head: PAGE_DATA_HEAD, tail: PAGES, ...V2 }),
+  pvInfo: row(0x02, "X86_PV_INFO", "x86 PV info", {
+    head: PV_INFO,
+    tail: NONE,
+    ...PV,
+    isStatic: true,
+  }),
+  p2mFrames: row(0x03, "X86_PV_P2M_FRAMES", "x86 PV P2M frames", {
+    head: P2M_FRAMES_HEAD,
+    tail: rows(P2M_PFN, 1),
+    ...PV,
+  }),
+  vcpuBasic: row(0x04, "X86_PV_VCPU_BASIC", "x86 PV vcpu basic", vcpu(ANY_BYTES)),
+  vcpuExtended: row(0x05, "X86_PV_VCPU_EXTENDED", "x86 PV vcpu extended", vcpu(bytes(0, 128))),
+  vcpuXsave: row(0x06, "X86_PV_VCPU_XSAVE", "x86 PV vcpu xsave", vcpu(ANY_BYTES)),
+  sharedInfo: row(0x07, "SHARED_INFO", "Shared info", {
+    head: {},
+    tail: bytes(PAGE_BYTES, PAGE_BYTES),
+    ...PV,
+  }),
+  tscInfo: row(0x08, "X86_TSC_INFO", "TSC info", { head: TSC_INFO, tail: NO_MORE, ...V2 }),
+  hvmContext: row(0x09, "HVM_CONTEXT", "HVM context", { head: {}, tail: SOME_BYTES, ...HVM }),
+  hvmParams: row(0x0a, "HVM_PARAMS", "HVM params", {
+    head: HVM_PARAMS_HEAD,
+    tail: rows(HVM_PARAM, 0),
+    ...HVM,
+  }),
+  toolstack: row(0x0b, "TOOLSTACK", "Toolstack", { head: {}, tail: ANY_BYTES, ...V2 }),
+  vcpuMsrs: row(0x0c, "X86_PV_VCPU_MSRS", "x86 PV vcpu msrs", vcpu(rows(VCPU_MSR, 0))),
+  verify: row(0x0d, "VERIFY", "Verify", { ...EMPTY, ...V2 }),
+  checkpoint: row(0x0e, "CHECKPOINT", "Checkpoint", { ...EMPTY, ...V2 }),
+  dirtyPfnList: row(0x0f, "CHECKPOINT_DIRTY_PFN_LIST", "Checkpoint dirty pfn list", {
+    head: {},
+    tail: rows(P2M_PFN, 0),
+    ...V2,
+  }),
+  staticDataEnd: row(0x10, "STATIC_DATA_END", "Static data end", { ...EMPTY, ...V2, since: 3 }),
+  cpuidPolicy: row(0x11, "X86_CPUID_POLICY", "x86 CPUID policy", {
+    head: {},
+    tail: rows(CPUID_LEAF, 1),
+    ...POLICY,
+  }),
+  msrPolicy: row(0x12, "X86_MSR_POLICY", "x86 MSR policy", {
+    head: {},
+    tail: rows(MSR_ENTRY, 1),
+    ...POLICY,
+  }),
 } as const satisfies Record<string, LibxcRecordLayout>;
 
 const BY_TYPE = new Map<number, LibxcRecordLayout>(

@@ -1,6 +1,7 @@
-// The libxl migration stream, version 2 (docs/specs/libxl-migration-stream): a 16-byte big-endian header,
-// then records: u32 type, u32 body_length, body, zero padding to 8. LIBXC_CONTEXT has an empty body and is
-// followed by a whole libxc stream without a length: only walking it finds the next libxl record.
+// The libxl migration stream, version 2 (docs/specs/libxl-migration-stream): a 16-byte big-endian
+// header, then records: u32 type, u32 body_length, body, zero padding to 8. LIBXC_CONTEXT has an
+// empty body and is followed by a whole libxc stream without a length: only walking it finds the
+// next libxl record.
 
 import { assert } from "../../base/index.ts";
 import {
@@ -50,10 +51,16 @@ const emulatorId: Field<number> = {
   ...oneOf(u32, [0, 1, 2], "warning"), // libxl never looks; the specification names these three.
   expected: "0 (unknown), 1 (qemu-traditional) or 2 (qemu upstream)",
 };
-export const EMULATOR_HEAD = { emulator_id: emulatorId, index: any(u32, "emulator index, 0 today") };
+export const EMULATOR_HEAD = {
+  emulator_id: emulatorId,
+  index: any(u32, "emulator index, 0 today"),
+};
 export const EMULATOR_HEAD_BYTES = sizeOf(EMULATOR_HEAD);
 
-const controlId: Field<number> = { ...oneOf(u32, [0, 1, 2, 3]), expected: "a control id from 0 to 3" };
+const controlId: Field<number> = {
+  ...oneOf(u32, [0, 1, 2, 3]),
+  expected: "a control id from 0 to 3",
+};
 export const CONTROL_IDS = ["NEW", "SVM_SUSPENDED", "SVM_READY", "SVM_RESUMED"] as const;
 
 export interface LibxlRecordLayout {
@@ -68,7 +75,14 @@ export interface LibxlRecordLayout {
 }
 
 export const LIBXL = {
-  end: { type: 0, name: "END", title: "End", head: {}, tail: "none", meaning: "end of a plain stream" },
+  end: {
+    type: 0,
+    name: "END",
+    title: "End",
+    head: {},
+    tail: "none",
+    meaning: "end of a plain stream",
+  },
   libxcContext: {
     type: 1,
     name: "LIBXC_CONTEXT",

@@ -1,5 +1,5 @@
-// Keeps the problems of a stream: all are counted, the first `limit` are kept. What a damaged stream can
-// repeat a million times costs no memory.
+// Keeps the problems of a stream: all are counted, the first `limit` are kept. What a damaged
+// stream can repeat a million times costs no memory.
 
 import type { Finding, Place, Severity } from "../../bytes/index.ts";
 

@@ -71,7 +71,11 @@ export class LegacyChecker {
       log.error(record, { field: "order", expected: "a page batch before the end", found: "none" });
     }
     if (!this.isPv && !this.params.has("HVM_CONSOLE_PFN")) {
-      log.warn(record, { field: "order", expected: "HVM_CONSOLE_PFN before the end", found: "none" });
+      log.warn(record, {
+        field: "order",
+        expected: "HVM_CONSOLE_PFN before the end",
+        found: "none",
+      });
     }
   }
 
@@ -93,7 +97,12 @@ export class LegacyChecker {
       }
       if (word === UNMAPPED_ENTRY) continue;
       if (seen.has(word)) {
-        log.error(record, { field, fileOffset: at, expected: "each entry once", found: `${hex(word)} again` });
+        log.error(record, {
+          field,
+          fileOffset: at,
+          expected: "each entry once",
+          found: `${hex(word)} again`,
+        });
       }
       seen.add(word);
       const type = PAGE_TYPES[word >>> LEGACY_TYPE_SHIFT]!;

@@ -1,5 +1,5 @@
-// Checks of the bodies of libxc records: sizes against the layout table, every row of the records that are
-// tables, and the few rules between fields that no table can say.
+// Checks of the bodies of libxc records: sizes against the layout table, every row of the records
+// that are tables, and the few rules between fields that no table can say.
 
 import { hex, plural } from "../../base/index.ts";
 import { check, read, sizeOf } from "../../bytes/index.ts";
@@ -36,7 +36,12 @@ export function checkSize({ record, layout, log }: BodyContext): boolean {
   const field = "body_length";
   const fileOffset = record.fileOffset + 4;
   if (record.bodyBytes < headBytes) {
-    log.error(record, { field, fileOffset, expected: `at least ${headBytes}`, found: record.bodyBytes });
+    log.error(record, {
+      field,
+      fileOffset,
+      expected: `at least ${headBytes}`,
+      found: record.bodyBytes,
+    });
     return false;
   }
   const tailBytes = record.bodyBytes - headBytes;
@@ -98,7 +103,12 @@ function checkP2mHead({ record, image, log }: BodyContext, piece: Piece): void {
   image.pfnLast = end;
   const fileOffset = record.bodyOffset;
   if (start > end) {
-    log.error(record, { field: "start_pfn", fileOffset, expected: `at most ${hex(end)}`, found: hex(start) });
+    log.error(record, {
+      field: "start_pfn",
+      fileOffset,
+      expected: `at most ${hex(end)}`,
+      found: hex(start),
+    });
     return;
   }
   if (start !== 0) {
@@ -176,11 +186,21 @@ export function checkRows(context: BodyContext, piece: Piece): void {
     const value = piece.view.getBigUint64(piece.at + at, true);
     if (layout === LIBXC.p2mFrames && value > BigInt(image.pfnLast ?? 0)) {
       const expected = `at most the last pfn, ${hex(image.pfnLast ?? 0)}`;
-      log.error(record, { field: `pfn[${firstRow + row}]`, fileOffset, expected, found: hex(value) });
+      log.error(record, {
+        field: `pfn[${firstRow + row}]`,
+        fileOffset,
+        expected,
+        found: hex(value),
+      });
     }
     if (layout === LIBXC.hvmParams && value >= BigInt(HVM_PARAMS_COUNT)) {
       const expected = `a parameter below ${HVM_PARAMS_COUNT}`;
-      log.warn(record, { field: `[${firstRow + row}].index`, fileOffset, expected, found: hex(value) });
+      log.warn(record, {
+        field: `[${firstRow + row}].index`,
+        fileOffset,
+        expected,
+        found: hex(value),
+      });
     }
   }
 }

@@ -1,6 +1,6 @@
-// What a libxc image must contain, and in which order (docs/specs/libxc-migration-stream, "Layout"; what
-// libxc enforces: tools/libs/guest/xg_sr_restore*.c). Independent records may come in any order: what is
-// not in this file is free.
+// What a libxc image must contain, and in which order (docs/specs/libxc-migration-stream, "Layout";
+// what libxc enforces: tools/libs/guest/xg_sr_restore*.c). Independent records may come in any
+// order: what is not in this file is free.
 
 import type { Place } from "../../bytes/index.ts";
 import { DOMAIN_HVM, DOMAIN_PV, LIBXC, type LibxcRecordLayout } from "../libxc/index.ts";
@@ -51,12 +51,13 @@ interface OrderRule {
 
 const [PAGES, P2M, PV_INFO] = [LIBXC.pageData.name, LIBXC.p2mFrames.name, LIBXC.pvInfo.name];
 const SDE = LIBXC.staticDataEnd.name;
+// Pages need the P2M frames, because they tell libxc the last pfn: until then it is 0.
 // prettier-ignore: one rule a line.
 const ORDER: readonly OrderRule[] = [
   { record: PAGES, needs: SDE, severity: "error", guest: undefined, since: 3 },
   { record: P2M, needs: SDE, severity: "error", guest: DOMAIN_PV, since: 3 },
   { record: P2M, needs: PV_INFO, severity: "error", guest: DOMAIN_PV, since: 2 },
-  { record: PAGES, needs: P2M, severity: "error", guest: DOMAIN_PV, since: 2 }, // max_pfn is 0 till then.
+  { record: PAGES, needs: P2M, severity: "error", guest: DOMAIN_PV, since: 2 },
   { record: LIBXC.sharedInfo.name, needs: PV_INFO, severity: "error", guest: DOMAIN_PV, since: 2 },
   { record: LIBXC.vcpuBasic.name, needs: PAGES, severity: "warn", guest: DOMAIN_PV, since: 2 },
 ];
@@ -64,7 +65,11 @@ const ORDER: readonly OrderRule[] = [
 /** Before a record's body is looked at. */
 export function checkOrder(
   image: ImageState,
-  { record, layout, log }: {
+  {
+    record,
+    layout,
+    log,
+  }: {
     readonly record: StreamRecord;
     readonly layout: LibxcRecordLayout;
     readonly log: FindingLog;
@@ -73,7 +78,8 @@ export function checkOrder(
   const { name } = layout;
   for (const rule of ORDER) {
     if (rule.record !== name || image.seen.has(rule.needs)) continue;
-    if (rule.since > image.version || (rule.guest ?? image.domainType) !== image.domainType) continue;
+    if (rule.since > image.version || (rule.guest ?? image.domainType) !== image.domainType)
+      continue;
     if (once(image, `${name} before ${rule.needs}`)) {
       const expected = `${rule.needs} before ${name}`;
       log[rule.severity](record, { field: "order", expected, found: "none so far" });
@@ -85,7 +91,8 @@ export function checkOrder(
   if (image.seen.has(name) && REPEATED[name] !== undefined) {
     log[REPEATED[name]](record, { field: "type", expected: `one ${name}`, found: "another one" });
   }
-  const wanted = layout.guest === "pv" ? DOMAIN_PV : layout.guest === "hvm" ? DOMAIN_HVM : undefined;
+  const wanted =
+    layout.guest === "pv" ? DOMAIN_PV : layout.guest === "hvm" ? DOMAIN_HVM : undefined;
   if (wanted !== undefined && wanted !== image.domainType) {
     const found = `${name}, which libxc refuses there`;
     const kind = image.domainType === DOMAIN_PV ? "a PV" : "an HVM";
@@ -93,7 +100,11 @@ export function checkOrder(
   }
   if (layout.since > image.version) {
     const found = `${name}, which version 3 brought`;
-    log.warnStrict(record, { field: "type", expected: `records of version ${image.version}`, found });
+    log.warnStrict(record, {
+      field: "type",
+      expected: `records of version ${image.version}`,
+      found,
+    });
   }
   image.seen.add(name);
   image.seenThisRound.add(name);

@@ -17,7 +17,9 @@ import { type BodyContext, checkHead, checkRows, checkSize } from "./libxc-bodie
 import { checkComplete, checkOrder, type ImageState, newImage } from "./libxc-order.ts";
 import { HVM_PFN_MAX, PageChecker } from "./pages.ts";
 
-/** Records of page contents, and records that this reader knows no limit for, come in many pieces. */
+/**
+ * Records of page contents, and records that this reader knows no limit for, come in many pieces.
+ */
 const PIECEWISE: readonly LibxcRecordLayout[] = [LIBXC.hvmContext, LIBXC.p2mFrames];
 
 export class LibxcChecker {
@@ -85,7 +87,8 @@ export class LibxcChecker {
     if (!isOptionalType(record.type)) {
       this.log.error(record, { field: "type", expected, found: record.record });
     } else if (this.image.checkpoints > 0) {
-      // While it buffers, libxc finds unknown records only when it replays them, and then refuses all.
+      // While it buffers, libxc finds unknown records only when it replays them, and then refuses
+      // all.
       const found = `${record.record}: libxc refuses even optional ones behind a checkpoint`;
       this.log.error(record, { field: "type", expected, found });
     } else {

@@ -1,4 +1,5 @@
-// Checks of libxl records (tools/libs/light/libxl_stream_read.c, libxl__restore_emulator_xenstore_data).
+// Checks of libxl records (tools/libs/light/libxl_stream_read.c,
+// libxl__restore_emulator_xenstore_data).
 
 import { check, sizeOf, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
 import {
@@ -40,7 +41,11 @@ export class LibxlChecker {
     this.layout = layout;
     if (layout === undefined) {
       // libxl honours no optional records: it refuses every type that it does not know.
-      log.error(record, { field: "type", expected: "a type from 0x0 to 0x5", found: record.record });
+      log.error(record, {
+        field: "type",
+        expected: "a type from 0x0 to 0x5",
+        found: record.record,
+      });
       return "nothing";
     }
     this.checkOrder(record, layout);
@@ -74,7 +79,11 @@ export class LibxlChecker {
     }
     this.qemu = parseQemuStream(
       { fileOffset: record.bodyOffset + EMULATOR_HEAD_BYTES, recordNumber: record.recordNumber },
-      { configuration: () => undefined, section: () => undefined, finding: (finding) => this.log.add(finding) },
+      {
+        configuration: () => undefined,
+        section: () => undefined,
+        finding: (finding) => this.log.add(finding),
+      },
     );
     return "body";
   }
@@ -147,7 +156,12 @@ function checkXenstorePairs(record: StreamRecord, data: Uint8Array, log: Finding
     const what = index % 2 === 0 ? "key" : "value";
     const fileOffset = start + at;
     if (end === -1) {
-      log.error(record, { field, fileOffset, expected: `a NUL behind the ${what}`, found: "the end" });
+      log.error(record, {
+        field,
+        fileOffset,
+        expected: `a NUL behind the ${what}`,
+        found: "the end",
+      });
       return;
     }
     if (what === "key" && end === at) {

@@ -1,6 +1,6 @@
-// Checks of PAGE_DATA batches: types, reserved bits, bounds, the size that the types add up to, pfns twice
-// in one batch, and whether every pfn of the guest was sent at all. The loop over the entries is the hot
-// path of the whole program: 2 GiB of guest are half a million entries.
+// Checks of PAGE_DATA batches: types, reserved bits, bounds, the size that the types add up to,
+// pfns twice in one batch, and whether every pfn of the guest was sent at all. The loop over the
+// entries is the hot path of the whole program: 2 GiB of guest are half a million entries.
 
 import { hex, plural } from "../../base/index.ts";
 import {
@@ -18,12 +18,19 @@ import type { FindingLog, What } from "./finding-log.ts";
 
 const HEAD_BYTES = sizeOf(PAGE_DATA_HEAD);
 const PFN_BYTES = 8;
-/** x86 physical addresses have at most 52 bits: libxc could not allocate what a larger pfn needs. */
+/**
+ * x86 physical addresses have at most 52 bits: libxc could not allocate what a larger pfn needs.
+ */
 export const HVM_PFN_MAX = 2 ** 40 - 1;
-/** The lowest 28 bits of the high word: the pfn's upper bits and the reserved ones, 0 in real guests. */
+/**
+ * The lowest 28 bits of the high word: the pfn's upper bits and the reserved ones, 0 in real
+ * guests.
+ */
 const HIGH_REST_MASK = 0x0fff_ffff;
 
-/** What kinds of bad entries a batch had: the first of each is reported with how many there were. */
+/**
+ * What kinds of bad entries a batch had: the first of each is reported with how many there were.
+ */
 interface Kind {
   readonly severity: "error" | "warn" | "warnStrict";
   readonly expected: string;
@@ -69,8 +76,9 @@ export class PageChecker {
   }
 
   /**
-   * One pass over the entries; tells whether the pfns only go up. Real batches are a few long runs of
-   * consecutive pfns, so an entry costs two comparisons and a count, and a run is added to the set whole.
+   * One pass over the entries; tells whether the pfns only go up. Real batches are a few long runs
+   * of consecutive pfns, so an entry costs two comparisons and a count, and a run is added to the
+   * set whole.
    */
   private scan(list: PfnList): boolean {
     const { words, count } = list;
@@ -108,7 +116,10 @@ export class PageChecker {
     }
   }
 
-  /** From the first entry on that has upper pfn bits or reserved ones: guests beyond 16 TiB, and damage. */
+  /**
+   * From the first entry on that has upper pfn bits or reserved ones: guests beyond 16 TiB, and
+   * damage.
+   */
   private scanWide(list: PfnList, from: number): boolean {
     let ascending = true;
     for (let index = from; index < list.count; index++) {
@@ -138,12 +149,16 @@ export class PageChecker {
       const high = list.words[index * 2 + 1]!;
       const pfn = pfnOf(low, high);
       const type = PAGE_TYPES[high >>> TYPE_SHIFT]!;
-      const entry = { field: `pfn[${list.firstIndex + index}]`, at: list.fileOffset + index * PFN_BYTES };
+      const entry = {
+        field: `pfn[${list.firstIndex + index}]`,
+        at: list.fileOffset + index * PFN_BYTES,
+      };
       if (!type.known) this.note("type", entry, type.name);
       if ((high & RESERVED_HIGH_MASK) !== 0) {
         this.note("reserved", entry, hex((high & RESERVED_HIGH_MASK) >>> 20));
       }
-      if (pfn > this.pfnMax) this.note("bounds", entry, `${hex(pfn)}, the last is ${hex(this.pfnMax)}`);
+      if (pfn > this.pfnMax)
+        this.note("bounds", entry, `${hex(pfn)}, the last is ${hex(this.pfnMax)}`);
       if (type.tableLevel > this.tableLevelMax) this.note("table", entry, type.name);
     }
   }
@@ -193,7 +208,7 @@ export class PageChecker {
       log.error(record, {
         field: "body_length",
         fileOffset: record.fileOffset + 4,
-        expected: `${size} for ${plural(this.batchCount, "pfn")} and ${plural(dataPages, "page")} of data`,
+        expected: `${size} for ${plural(this.batchCount, "pfn")}, ${dataPages} of them with data`,
         found: record.bodyBytes,
       });
     }

@@ -1,13 +1,15 @@
-// What verifying a stream gives. VerifyReport is the documented schema of `agent verify --json`: fields are
-// only ever added. Offsets are byte offsets in the input, from 0; in compressed input, in the expanded
-// stream. They are numbers: no stream reaches 2^53 bytes.
+// What verifying a stream gives. VerifyReport is the documented schema of `agent verify --json`:
+// fields are only ever added. Offsets are byte offsets in the input, from 0; in compressed input,
+// in the expanded stream. They are numbers: no stream reaches 2^53 bytes.
 
 import * as v from "valibot";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 export const FindingSchema = v.strictObject({
-  /** error: a reader (libxl, libxc, Xen, QEMU) would refuse it. warning: accepted, but suspicious. */
+  /**
+   * error: a reader (libxl, libxc, Xen, QEMU) would refuse it. warning: accepted, but suspicious.
+   */
   severity: v.picklist(["error", "warning"]),
   /** Xen's own verifier, verify-stream-v2, refuses the stream for it. */
   strict: v.boolean(),
@@ -56,7 +58,9 @@ export const VerifyReportSchema = v.strictObject({
     complete: count,
     /** Offset behind the last complete one. */
     last_end_offset: v.nullable(count),
-    /** At its end the stream could be failed over to; null for a stream that has an END or is plain. */
+    /**
+     * At its end the stream could be failed over to; null for a stream that has an END or is plain.
+     */
     failover: v.nullable(v.boolean()),
   }),
   /** What stands behind the stream; null for nothing, or a pipe, which is not read further. */

@@ -125,7 +125,11 @@ class Verifier implements Visitor {
     if (content !== "qemu") return "nothing";
     this.qemu = parseQemuStream(
       { fileOffset: record.bodyOffset, recordNumber: record.recordNumber },
-      { configuration: () => undefined, section: () => undefined, finding: (finding) => this.log.add(finding) },
+      {
+        configuration: () => undefined,
+        section: () => undefined,
+        finding: (finding) => this.log.add(finding),
+      },
     );
     return "body";
   }
@@ -170,7 +174,10 @@ class Verifier implements Visitor {
 
   report(
     end: WalkEnd,
-    { input, compression }: { readonly input: string; readonly compression: Compression | undefined },
+    {
+      input,
+      compression,
+    }: { readonly input: string; readonly compression: Compression | undefined },
   ): VerifyReport {
     if (end.stopped !== undefined) this.log.add(end.stopped);
     const { log, libxc, legacy, config } = this;
@@ -217,7 +224,10 @@ class Verifier implements Visitor {
   }
 }
 
-/** The report with one more error, such as what was wrong with the compressed data around the stream. */
+/**
+ * The report with one more error, such as what was wrong with the compressed data around the
+ * stream.
+ */
 export function withError(report: VerifyReport, finding: Finding): VerifyReport {
   const verdict = report.verdict === "good" ? "bad" : report.verdict;
   const findings = [...report.findings, reportFinding(finding)];

@@ -1,4 +1,5 @@
-// The guest's config in an xl save file: JSON as xl wrote it. Gives the guest's type to the other checks.
+// The guest's config in an xl save file: JSON as xl wrote it. Gives the guest's type to the other
+// checks.
 
 import * as v from "valibot";
 import { CONFIG_HEAD } from "../xl/index.ts";
@@ -20,9 +21,15 @@ export interface XlConfig {
 const HEAD_BYTES = sizeOf(CONFIG_HEAD);
 const NOTHING: XlConfig = { type: undefined, name: undefined };
 
-/** Checks the optional data, whole in `piece`. `isJson`: the header says that the config is JSON. */
+/**
+ * Checks the optional data, whole in `piece`. `isJson`: the header says that the config is JSON.
+ */
 export function checkXlConfig(
-  { record, piece, log }: {
+  {
+    record,
+    piece,
+    log,
+  }: {
     readonly record: StreamRecord;
     readonly piece: Piece;
     readonly log: FindingLog;

@@ -1,5 +1,5 @@
-// A walk's place in its source: takes and passes over bytes, numbers records, and turns the end of input
-// into an error that names the place.
+// A walk's place in its source: takes and passes over bytes, numbers records, and turns the end of
+// input into an error that names the place.
 
 import { plural } from "../../base/index.ts";
 import {
@@ -60,7 +60,7 @@ export class Cursor {
 
   /** Passes over exactly `bytes`, or throws the end of input. */
   skip(bytes: number, place: Place, field: string): void {
-    for (let left = bytes; left > 0; ) {
+    for (let left = bytes; left > 0;) {
       const step = Math.min(left, SKIP_STEP_BYTES);
       const got = this.source.skip(step);
       left -= got;
@@ -71,7 +71,7 @@ export class Cursor {
 
   /** Hands over `bytes` of a body in pieces. */
   pieces(record: StreamRecord, bytes: number, give: (piece: Piece) => void): void {
-    for (let done = 0; done < bytes; ) {
+    for (let done = 0; done < bytes;) {
       const got = this.source.take(Math.min(bytes - done, this.source.takeBytesMax));
       if (got === 0) throw this.endOfInput(record, "body", { wanted: bytes, got: done });
       give(this.piece(got, record.bodyBytes - bytes + done));
@@ -101,7 +101,11 @@ export class Cursor {
   body(record: StreamRecord, headBytes: number): void {
     const { visitor } = this;
     const want = visitor.record(record);
-    const wanted = { nothing: 0, head: Math.min(headBytes, record.bodyBytes), body: record.bodyBytes };
+    const wanted = {
+      nothing: 0,
+      head: Math.min(headBytes, record.bodyBytes),
+      body: record.bodyBytes,
+    };
     const bytes = wanted[want];
     if (want === "head" && bytes > 0) visitor.body(record, this.take(bytes, record, "body"));
     if (want === "body") this.pieces(record, bytes, (piece) => visitor.body(record, piece));
@@ -135,7 +139,9 @@ export class Cursor {
     field: string,
     { wanted, got }: { readonly wanted: number; readonly got: number },
   ): StreamError {
-    const why = this.source.shrunk ? "the file was cut short while it was read" : "the end of the input";
+    const why = this.source.shrunk
+      ? "the file was cut short while it was read"
+      : "the end of the input";
     const found = got === 0 ? why : `${why} after ${plural(got, "byte")}`;
     const expected = plural(wanted, "byte");
     const finding = { ...place, fileOffset: this.position, field, expected, found };

@@ -1,5 +1,6 @@
-// Walking a legacy stream (before Xen 4.6). Nothing in it has a length of its own that could be passed over
-// blindly: each chunk must be understood to find the next. The byte layout stands in ../legacy/layout.ts.
+// Walking a legacy stream (before Xen 4.6). Nothing in it has a length of its own that could be
+// passed over blindly: each chunk must be understood to find the next. The byte layout stands in
+// ../legacy/layout.ts.
 
 import { hex } from "../../base/index.ts";
 import {
@@ -104,7 +105,8 @@ function takeU32(cursor: Cursor, record: string, field: string): number {
 function takeSize(cursor: Cursor, record: string, width: 4 | 8): number {
   const place = cursor.place("legacy", record);
   const { view, at } = cursor.take(width, place, "size");
-  const size = view.getUint32(at, true) + (width === 8 ? view.getUint32(at + 4, true) * 2 ** 32 : 0);
+  const size =
+    view.getUint32(at, true) + (width === 8 ? view.getUint32(at + 4, true) * 2 ** 32 : 0);
   if (size <= LEGACY_BLOB_BYTES_MAX) return size;
   const expected = `at most ${hex(LEGACY_BLOB_BYTES_MAX)}`;
   throw cursor.fail(place, { field: "size", expected, found: hex(size) });
@@ -124,7 +126,11 @@ function walkExtendedInfo(cursor: Cursor, state: LegacyState): void {
     left -= 8 + size;
     if (left < 0) {
       const found = `${hex(size)} for block "${printable(id)}"`;
-      throw cursor.fail(place, { field: "size", expected: `blocks of ${total} bytes in all`, found });
+      throw cursor.fail(place, {
+        field: "size",
+        expected: `blocks of ${total} bytes in all`,
+        found,
+      });
     }
     walkBlock(cursor, state, { id, size });
   }
@@ -232,7 +238,9 @@ function bitCount(word: number): number {
   return count;
 }
 
-/** ulong pfn[count], then 4096 bytes for each whose type carries data (none in a compressed stream). */
+/**
+ * ulong pfn[count], then 4096 bytes for each whose type carries data (none in a compressed stream).
+ */
 function walkBatch(
   cursor: Cursor,
   state: LegacyState,
@@ -306,4 +314,3 @@ function walkHvmTail(cursor: Cursor): void {
   if (source.bytesTotal !== undefined) whole(cursor, "QEMU", source.bytesTotal - source.position);
   else while (source.skip(PAGE_BYTES) === PAGE_BYTES); // It goes on to the end of the input.
 }
-

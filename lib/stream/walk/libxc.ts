@@ -1,5 +1,5 @@
-// Walking a libxc image: headers, then records up to END, or up to a CHECKPOINT, behind which the stream
-// belongs to libxl until its CHECKPOINT_END.
+// Walking a libxc image: headers, then records up to END, or up to a CHECKPOINT, behind which the
+// stream belongs to libxl until its CHECKPOINT_END.
 
 import { hex, plural } from "../../base/index.ts";
 import { read, sizeOf } from "../../bytes/index.ts";
@@ -80,7 +80,9 @@ function takeRecordHeader(cursor: Cursor): StreamRecord {
   return record;
 }
 
-/** u32 count, u32 reserved, u64 pfn[count], then 4096 bytes for each pfn whose type carries data. */
+/**
+ * u32 count, u32 reserved, u64 pfn[count], then 4096 bytes for each pfn whose type carries data.
+ */
 function walkPageData(cursor: Cursor, record: StreamRecord): void {
   const { visitor } = cursor;
   const want = visitor.record(record);

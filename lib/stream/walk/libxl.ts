@@ -1,5 +1,5 @@
-// Walking a libxl stream, and the checkpoint dance between it and libxc. Which phase a libxl record stands
-// in, and whether it may, is asked of phases.ts.
+// Walking a libxl stream, and the checkpoint dance between it and libxc. Which phase a libxl record
+// stands in, and whether it may, is asked of phases.ts.
 //
 //   header, LIBXC_CONTEXT, [libxc ... END], emulator records, END                        plain
 //   header, LIBXC_CONTEXT, [libxc ... CHECKPOINT], emulator records, CHECKPOINT_END,     Remus
@@ -24,7 +24,9 @@ import type { StreamRecord } from "./visitor.ts";
 
 const RECORD_HEADER_BYTES = sizeOf(RECORD_HEADER);
 
-/** How far a stream got: kept up to date while it is walked, so that it is right whenever it ends. */
+/**
+ * How far a stream got: kept up to date while it is walked, so that it is right whenever it ends.
+ */
 export class Progress {
   phase: Phase = "NORMAL";
   /** Whose bytes the walk is in. */
@@ -64,7 +66,11 @@ export function walkLibxl(cursor: Cursor, progress: Progress): void {
     if (record.type !== LIBXL.libxcContext.type) continue;
     if (hasContext) {
       const found = "another one";
-      throw cursor.fail(record, { field: "type", expected: "one LIBXC_CONTEXT in a stream", found });
+      throw cursor.fail(record, {
+        field: "type",
+        expected: "one LIBXC_CONTEXT in a stream",
+        found,
+      });
     }
     hasContext = true;
     if (walkLibxc(cursor, progress) === "remus ended") return;
@@ -72,8 +78,8 @@ export function walkLibxl(cursor: Cursor, progress: Progress): void {
 }
 
 /**
- * A libxc image with its headers, through all its checkpoints. "end": its END was read. "remus ended": the
- * input ended just behind a CHECKPOINT_END.
+ * A libxc image with its headers, through all its checkpoints. "end": its END was read. "remus
+ * ended": the input ended just behind a CHECKPOINT_END.
  */
 export function walkLibxc(cursor: Cursor, progress: Progress): "end" | "remus ended" {
   progress.layer = "libxc";
@@ -98,15 +104,16 @@ function walkCheckpointTail(cursor: Cursor, progress: Progress): void {
     progress.step("record");
   }
   progress.step("checkpoint_end");
-  progress.step("applied"); // Nothing is applied here: whether it could be is the visitor's business.
+  progress.step("applied"); // Nothing is applied here: whether it could be, the visitor tells.
   progress.checkpoints++;
   progress.lastCheckpointEnd = cursor.position;
   cursor.visitor.checkpoint({ number: progress.checkpoints, endOffset: cursor.position });
 }
 
 /**
- * COLO's CHECKPOINT_STATE records behind a checkpoint. Their type is also libxc's X86_PV_VCPU_EXTENDED; the
- * length, and that no libxc round begins with a vcpu, tell them apart. False where the input ends here.
+ * COLO's CHECKPOINT_STATE records behind a checkpoint. Their type is also libxc's
+ * X86_PV_VCPU_EXTENDED; the length, and that no libxc round begins with a vcpu, tell them apart.
+ * False where the input ends here.
  */
 function takeCheckpointStates(cursor: Cursor, progress: Progress): boolean {
   for (;;) {

@@ -1,6 +1,6 @@
-// Hands a batch's pfn list to the visitor in aligned parts. In a real save file the stream begins at any
-// byte (the xl header carries free-length data), so the list is copied where it does not lie on a word:
-// 8 KiB of every 4 MiB.
+// Hands a batch's pfn list to the visitor in aligned parts. In a real save file the stream begins
+// at any byte (the xl header carries free-length data), so the list is copied where it does not lie
+// on a word: 8 KiB of every 4 MiB.
 
 import type { Cursor } from "./cursor.ts";
 import type { StreamRecord } from "./visitor.ts";
@@ -17,7 +17,7 @@ export function givePfns(
   record: StreamRecord,
   { count, wordsPerPfn }: { readonly count: number; readonly wordsPerPfn: 1 | 2 },
 ): void {
-  for (let firstIndex = 0; firstIndex < count; ) {
+  for (let firstIndex = 0; firstIndex < count;) {
     const part = Math.min(count - firstIndex, PART_PFNS);
     const fileOffset = cursor.position;
     const listBytes = part * wordsPerPfn * WORD_BYTES;

@@ -1,11 +1,11 @@
-// What a walk announces, and what its visitors answer. Verify, inspect, relay and capture are visitors of
-// the same walk: none of them parses framing again.
+// What a walk announces, and what its visitors answer. Verify, inspect, relay and capture are
+// visitors of the same walk: none of them parses framing again.
 
 import type { Finding, Layout, Place } from "../../bytes/index.ts";
 
 /**
- * What a visitor wants of a record's body: nothing (never read from a file, spliced away from a pipe), its
- * head (the fixed fields; for PAGE_DATA the pfn list), or all of it.
+ * What a visitor wants of a record's body: nothing (never read from a file, spliced away from a
+ * pipe), its head (the fixed fields; for PAGE_DATA the pfn list), or all of it.
  */
 export type Want = "nothing" | "head" | "body";
 

@@ -1,5 +1,6 @@
-// walk(): the one reader of all framings. It knows how formats nest (xl > libxl > libxc and back at a
-// checkpoint, xapi > libxc), announces what it meets to a visitor, and says at last how the stream ended.
+// walk(): the one reader of all framings. It knows how formats nest (xl > libxl > libxc and back at
+// a checkpoint, xapi > libxc), announces what it meets to a visitor, and says at last how the
+// stream ended.
 
 import { plural } from "../../base/index.ts";
 import { type Finding, type Source, StreamError } from "../../bytes/index.ts";
@@ -33,7 +34,9 @@ export interface WalkEnd {
   readonly stopped: Finding | undefined;
   /** The stop was the end of the input inside of something. */
   readonly isTruncated: boolean;
-  /** What a receiver of this stream would do at its end, for a checkpointed stream that has no END. */
+  /**
+   * What a receiver of this stream would do at its end, for a checkpointed stream that has no END.
+   */
   readonly outcome: TruncationOutcome | undefined;
   readonly position: number;
   readonly records: number;
@@ -106,7 +109,8 @@ function outcomeOf(progress: Progress, isTruncated: boolean): TruncationOutcome 
   if (!progress.isCheckpointed || (!isTruncated && !progress.endedAtCheckpoint)) return undefined;
   const inTail = progress.phase === "BUFFERING";
   const endedIn: EndedIn = inTail ? "checkpoint_tail" : progress.layer;
-  const kind: StreamKind = progress.checkpoints > 0 ? "after_checkpoint" : "before_first_checkpoint";
+  const kind: StreamKind =
+    progress.checkpoints > 0 ? "after_checkpoint" : "before_first_checkpoint";
   return onTruncation(endedIn, kind);
 }
 
@@ -131,6 +135,7 @@ function describeTrailing(
   if (format === "xapi") return `${size}: the rest of the suspend VDI`;
   if (first.every((byte) => byte === 0)) return `${size}, zero at the start`;
   const next = detectFormat(first);
-  if (next !== undefined && next !== "legacy") return `${size}: the start of another ${next} stream`;
+  if (next !== undefined && next !== "legacy")
+    return `${size}: the start of another ${next} stream`;
   return `${size} that are not part of the stream, beginning ${first.subarray(0, 16).toHex()}`;
 }

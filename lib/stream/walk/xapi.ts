@@ -67,7 +67,9 @@ function walkRecord(cursor: Cursor, progress: Progress): "more" | "end" {
   }
 }
 
-/** A libxc stream at once; behind it, for HVM, a signature, a big-endian length and the QEMU record. */
+/**
+ * A libxc stream at once; behind it, for HVM, a signature, a big-endian length and the QEMU record.
+ */
 function walkOldLayout(cursor: Cursor, progress: Progress): void {
   const first = cursor.source.peek(8);
   const { view, at } = cursor.source;

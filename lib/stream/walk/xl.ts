@@ -42,7 +42,8 @@ function walkOptionalData(cursor: Cursor, bytes: number): void {
   const fileOffset = cursor.position;
   const fields = { layer: "xl", record: "CONFIG", fileOffset, type: 0, bodyBytes: bytes } as const;
   const record = cursor.record(fields);
-  // An absurd length is passed over like any body nobody can want whole; the end of input then tells.
+  // An absurd length is passed over like any body nobody can want whole; the end of input then
+  // tells.
   if (bytes > WHOLE_BODY_BYTES) {
     const expected = `at most ${WHOLE_BODY_BYTES} bytes of optional data`;
     throw cursor.fail(record, { field: "optional_data_len", expected, found: String(bytes) });

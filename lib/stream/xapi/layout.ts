@@ -1,9 +1,10 @@
-// xenopsd's suspend image (xen-api ocaml/xenopsd/lib/suspend_image.ml): what a suspend VDI and a xapi pool
-// migration carry. A 15-byte signature, then a header (u64 type, u64 length) and its record, in turn, until
-// END_OF_IMAGE. Records are not padded, and behind the signature nothing is aligned.
+// xenopsd's suspend image (xen-api ocaml/xenopsd/lib/suspend_image.ml): what a suspend VDI and a
+// xapi pool migration carry. A 15-byte signature, then a header (u64 type, u64 length) and its
+// record, in turn, until END_OF_IMAGE. Records are not padded, and behind the signature nothing is
+// aligned.
 //
-// The older layout has another signature, then a libxc stream at once, and for HVM "QemuDeviceModelRecord\n",
-// a big-endian u32 length and the QEMU record.
+// The older layout has another signature, then a libxc stream at once, and for HVM
+// "QemuDeviceModelRecord\n", a big-endian u32 length and the QEMU record.
 
 import { assert } from "../../base/index.ts";
 import { any, sizeOf, u32be, u64 } from "../../bytes/index.ts";
@@ -20,7 +21,9 @@ export const XAPI_HEADER = { type: any(u64), length: any(u64, "bytes of the reco
 assert(sizeOf(XAPI_HEADER) === 16, "a suspend image header is two u64");
 export const XAPI_OLD_QEMU_HEAD = { length: any(u32be, "bytes of the QEMU record") };
 
-/** xenopsd refuses a QEMU record of some MiB; ours is generous, and the same for all opaque states. */
+/**
+ * xenopsd refuses a QEMU record of some MiB; ours is generous, and the same for all opaque states.
+ */
 export const XAPI_RECORD_BYTES_MAX = 128 * 1024 * 1024;
 
 export interface XapiRecordLayout {
@@ -32,8 +35,18 @@ export interface XapiRecordLayout {
 }
 
 export const XAPI: readonly XapiRecordLayout[] = [
-  { type: 0x000f, name: "XENOPS", content: "bytes", meaning: "S-expression: time, VM metadata, xenstore" },
-  { type: 0x00f0, name: "LIBXC", content: "libxc", meaning: "a libxc stream; the length means nothing" },
+  {
+    type: 0x000f,
+    name: "XENOPS",
+    content: "bytes",
+    meaning: "S-expression: time, VM metadata, xenstore",
+  },
+  {
+    type: 0x00f0,
+    name: "LIBXC",
+    content: "libxc",
+    meaning: "a libxc stream; the length means nothing",
+  },
   { type: 0x00f1, name: "LIBXL", content: "libxl", meaning: "a libxl stream (reserved)" },
   { type: 0x00f2, name: "LIBXC_LEGACY", content: "legacy", meaning: "a legacy libxc stream" },
   { type: 0x0f00, name: "QEMU_TRAD", content: "bytes", meaning: "qemu-traditional's saved state" },

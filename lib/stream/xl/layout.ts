@@ -2,9 +2,11 @@
 //
 //   0  magic            32 bytes, "Xen saved domain, xl format" LF SP NUL SP CR
 //  32  fields           SAVE_HEADER, in the byte order of the writing host
-//  48  optional data    optional_data_len bytes: u32 length of the config, the config (JSON and a NUL)
+//  48  optional data    optional_data_len bytes: u32 length of the config, the config (JSON and
+//                       a NUL)
 //
-// A libxl stream follows (flag STREAM_V2), or a legacy stream. xl migrate sends the same header first.
+// A libxl stream follows (flag STREAM_V2), or a legacy stream. xl migrate sends the same header
+// first.
 
 import { assert } from "../../base/index.ts";
 import { any, exactly, type Field, reserved, sizeOf, u32 } from "../../bytes/index.ts";
