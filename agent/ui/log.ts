@@ -2,8 +2,9 @@
 // elsewhere they are plain lines that begin with the program's name. It is loaded only when it is
 // needed.
 
-import { isTerminal, STDERR_FD } from "../../lib/sys/index.ts";
 import { printToStderr } from "./output.ts";
+
+const STDERR = 2;
 
 type Level = "error" | "warn" | "info";
 const PLAIN_PREFIX: Readonly<Record<Level, string>> = {
@@ -13,7 +14,8 @@ const PLAIN_PREFIX: Readonly<Record<Level, string>> = {
 };
 
 async function say(level: Level, message: string): Promise<void> {
-  if (!isTerminal(STDERR_FD)) return printToStderr(`${PLAIN_PREFIX[level]}${message}\n`);
+  const { isatty } = await import("node:tty"); // Not lib/sys: its failure to load is told here too.
+  if (!isatty(STDERR)) return printToStderr(`${PLAIN_PREFIX[level]}${message}\n`);
   const { createConsola } = await import("consola");
   createConsola({ stdout: process.stderr, stderr: process.stderr })[level](message);
 }
