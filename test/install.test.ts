@@ -153,7 +153,7 @@ describe.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("under %
     using host = bench(shell);
     host.program(fakeAgent("1"));
     await host.install();
-    host.program(fakeAgent("2", `echo checking; ${Bun.which("sleep")} 60`));
+    host.program(fakeAgent("2", `echo checking; exec ${Bun.which("sleep")} 60`));
     const child = host.start("--prefix", host.prefix);
     const reader = child.stdout.getReader(); // Kept: a closed pipe would end the script.
     expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe("checking\n");

@@ -31,7 +31,8 @@ export function verdictOf(report: string | undefined, { files, acceptedSkips }: 
   let skipped = 0;
   for (const [, attributes = "", content = ""] of (report ?? "").matchAll(TEST_CASE)) {
     const file = attribute(attributes, "file");
-    const title = `${file}: ${attribute(attributes, "classname")} > ${attribute(attributes, "name")}`;
+    const names = ["classname", "name"].map((name) => attribute(attributes, name));
+    const title = `${file}: ${names.join(" > ")}`;
     filesSeen.add(file);
     if (/<(failure|error)\b/.test(content)) problems.push(`failed: ${title}`);
     else if (!content.includes("<skipped")) passed++;
