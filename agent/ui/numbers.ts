@@ -23,6 +23,6 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** "1 044 480": groups of three, for counts that people compare. */
+/** "1,044,480": groups of three, for counts that people compare. */
 export const formatCount = (count: number): string =>
-  String(count).replace(/\B(?=(\d{3})+$)/g, " ");
+  String(count).replace(/\B(?=(\d{3})+$)/g, ",");

@@ -100,7 +100,10 @@ function findingText(finding: ReportFinding): string {
 /** What somebody with this report on the screen can do. */
 function adviceFor(report: VerifyReport): string | undefined {
   if (report.verdict === "good") return undefined;
-  if (report.format === null) return "Name the framing with --format if you know better.";
+  if (report.end_offset === 0 && report.format === null) return adviceForStranger(report);
+  if (report.records === 0 && report.findings[0]?.offset === 0) {
+    return "It does not begin as that format does: leave --format out to have it detected.";
+  }
   const cut = report.findings.some(({ found }) => found.startsWith("the end of the input"));
   if (cut && report.checkpoints.failover === true) {
     return "The stream stops inside a checkpoint; a receiver would fail over to the one before.";
@@ -108,6 +111,12 @@ function adviceFor(report: VerifyReport): string | undefined {
   if (cut)
     return "The stream is cut short: save or copy the guest again, and check for a full disk.";
   return "Do not restore it: save the guest again, or look for a damaged copy or disk.";
+}
+
+function adviceForStranger({ findings }: VerifyReport): string {
+  const isEmpty = findings.some(({ found }) => found.startsWith("no bytes at all"));
+  if (isEmpty) return "Check the path, and that whatever wrote it came to its end.";
+  return "Check the path; name the framing with --format if you know better.";
 }
 
 /** Control characters in names from the stream must not reach a terminal. */

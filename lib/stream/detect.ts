@@ -49,9 +49,23 @@ const STRANGERS: readonly (readonly [Uint8Array, string])[] = [
   [ascii("PK\x03\x04"), "a zip archive"],
 ];
 
+/** Inputs shorter than the magic that they begin with. */
+const BEGINNINGS: readonly (readonly [Uint8Array, string])[] = [
+  [SAVE_MAGIC, "an xl save file"],
+  [XAPI_SIGNATURE, "a suspend image"],
+  [ascii("LibxlFmt"), "a libxl stream"],
+  [new Uint8Array(8).fill(0xff), "a libxc stream"],
+];
+
+const isPrefix = (first: Uint8Array, magic: Uint8Array): boolean =>
+  startsWith(first, magic.subarray(0, first.byteLength)) &&
+  first.byteLength < 16 + magic.byteLength;
+
 /** A description of input that is not a stream: `a qcow2 disk image`, or its first bytes. */
 export function describeStranger(first: Uint8Array): string {
   if (first.byteLength === 0) return "no bytes at all: the input is empty";
+  const cut = BEGINNINGS.find(([magic]) => isPrefix(first, magic));
+  if (cut !== undefined) return `only the first ${first.byteLength} bytes of ${cut[1]}`;
   const known = STRANGERS.find(([magic]) => startsWith(first, magic));
   if (known !== undefined) return known[1];
   if (first.every((byte) => byte === 0)) return "nothing but zero bytes at the start";

@@ -10,21 +10,24 @@ export class FindingLog {
   /** Warnings that Xen's own verifier refuses a stream for. */
   strictWarnings = 0;
   private readonly limit: number;
-  private lastKey = "";
 
   constructor(limit: number) {
     this.limit = limit;
   }
 
   add(finding: Finding): void {
-    // A header is checked when it is announced, and again by the walk, which stops at it.
-    const key = `${finding.fileOffset} ${finding.layer} ${finding.field} ${finding.found}`;
-    if (key === this.lastKey) return;
-    this.lastKey = key;
     if (finding.severity === "error") this.errors++;
     else this.warnings++;
     if (finding.severity === "warning" && finding.strict) this.strictWarnings++;
     if (this.findings.length < this.limit) this.findings.push(finding);
+  }
+
+  /** Whether the same field of the same place was reported already. */
+  has({ fileOffset, record, field }: Finding): boolean {
+    return this.findings.some(
+      (known) =>
+        known.fileOffset === fileOffset && known.record === record && known.field === field,
+    );
   }
 
   /** An error: a reader refuses it. */

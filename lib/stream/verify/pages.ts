@@ -69,6 +69,7 @@ export class PageChecker {
 
   pfns(list: PfnList): void {
     this.batchCount = list.batchCount;
+    this.pagesSent += list.count;
     const isWhole = list.count === list.batchCount;
     const ascending = this.scan(list);
     // Writers go through the guest upwards: only a batch that does not can hold a pfn twice.
@@ -212,7 +213,6 @@ export class PageChecker {
         found: record.bodyBytes,
       });
     }
-    this.pagesSent += this.batchCount;
     this.pagesWithData += dataPages;
     this.startBatch();
   }

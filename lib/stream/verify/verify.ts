@@ -24,6 +24,8 @@ import { LibxlChecker } from "./libxl.ts";
 import type { VerifyReport } from "./report.ts";
 import { checkXlConfig, type XlConfig } from "./xl-config.ts";
 
+const MAGIC_FIELDS: readonly string[] = ["marker", "id", "ident", "byteorder"];
+
 export interface VerifyOptions {
   /** undefined: found by the first bytes. */
   readonly format: Format | undefined;
@@ -76,9 +78,11 @@ class Verifier implements Visitor {
 
   header(header: HeaderEvent, piece: Piece): void {
     this.listener.header?.(header, piece);
-    for (const finding of check(header.layout, piece.view, piece.at, header)) {
-      const { layout: _, ...place } = header;
-      this.log.add({ ...finding, ...place, fileOffset: finding.fileOffset });
+    const { layout, ...place } = header;
+    for (const finding of check(layout, piece.view, piece.at, place)) {
+      this.log.add(finding);
+      // Behind a wrong magic number nothing means what the layout says.
+      if (MAGIC_FIELDS.includes(finding.field)) break;
     }
     if (header.layer === "libxc") this.libxc.header(header, piece);
     if (header.layer === "xl") {
@@ -179,7 +183,7 @@ class Verifier implements Visitor {
       compression,
     }: { readonly input: string; readonly compression: Compression | undefined },
   ): VerifyReport {
-    if (end.stopped !== undefined) this.log.add(end.stopped);
+    if (end.stopped !== undefined && !this.log.has(end.stopped)) this.log.add(end.stopped);
     const { log, libxc, legacy, config } = this;
     const pages = legacy.pagesSent > 0 ? legacy : libxc.pages;
     const domainType = libxc.image.domainType;
