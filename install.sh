@@ -214,6 +214,8 @@ $lines"
 stage_program() {
   planned="$planned bin/agent"
   make_directory "$prefix/bin"
+  [ -w "$destdir$prefix/bin" ] ||
+    fail "Cannot install: \"$destdir$prefix/bin\" is not writable: run as root or choose another --prefix"
   file=$(staged bin/agent)
   cp "$program" "$file" || fail "Cannot copy \"$program\" to \"$(at bin)\": see the message above"
   chmod 755 "$file"

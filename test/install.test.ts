@@ -20,7 +20,7 @@ const SHELLS = [["dash"], ["busybox", "ash"], ["bash", "--posix"]].filter(([name
 );
 
 /** One that takes its tools from PATH: busybox may use its own. */
-const PATH_SHELL = SHELLS.find(([name]) => name !== "busybox") ?? ["sh"];
+const PATH_SHELL = SHELLS.find(([name]) => name !== "busybox");
 
 const INSTALLED = [
   "bin/agent",
@@ -228,26 +228,30 @@ describe("install.sh refuses", () => {
 });
 
 describe("install.sh takes care of", () => {
-  test("a rename that fails half way: everything is taken back", async () => {
-    using host = bench(PATH_SHELL);
-    const mv = busybox === null ? Bun.which("mv") : `${busybox} mv`;
-    const failing = `#!/bin/sh\ncase $* in *.new.agent.fish*) exit 1 ;; esac\nexec ${mv} "$@"\n`;
-    host.tool("mv", failing);
-    host.program(fakeAgent("1"));
-    expect(await host.install()).toMatchObject({ status: 1, stdout: "" });
-    expect(existsSync(join(host.path, "some where"))).toBeFalse();
+  const noShell = PATH_SHELL === undefined ? " (skipped: there is neither dash nor bash)" : "";
+  test.skipIf(noShell !== "")(
+    `a rename that fails half way: it takes all back${noShell}`,
+    async () => {
+      using host = bench(PATH_SHELL);
+      const mv = busybox === null ? Bun.which("mv") : `${busybox} mv`;
+      const failing = `#!/bin/sh\ncase $* in *.new.agent.fish*) exit 1 ;; esac\nexec ${mv} "$@"\n`;
+      host.tool("mv", failing);
+      host.program(fakeAgent("1"));
+      expect(await host.install()).toMatchObject({ status: 1, stdout: "" });
+      expect(existsSync(join(host.path, "some where"))).toBeFalse();
 
-    host.tool("mv", `#!/bin/sh\nexec ${mv} "$@"\n`);
-    await host.install("--link");
-    host.tool("mv", failing);
-    host.program(fakeAgent("2"));
-    const { status, stderr } = await host.install();
-    expect(stderr).toContain("Cannot rename to");
-    expect(status).toBe(1);
-    expect(page(host)).toBe("page of 1\n");
-    expect(host.installed()).toEqual([...INSTALLED, "bin/verify-stream-v2"].sort());
-    expect(readFileSync(join(host.prefix, "bin/agent"), "utf8")).toBe(fakeAgent("1"));
-  });
+      host.tool("mv", `#!/bin/sh\nexec ${mv} "$@"\n`);
+      await host.install("--link");
+      host.tool("mv", failing);
+      host.program(fakeAgent("2"));
+      const { status, stderr } = await host.install();
+      expect(stderr).toContain("Cannot rename to");
+      expect(status).toBe(1);
+      expect(page(host)).toBe("page of 1\n");
+      expect(host.installed()).toEqual([...INSTALLED, "bin/verify-stream-v2"].sort());
+      expect(readFileSync(join(host.prefix, "bin/agent"), "utf8")).toBe(fakeAgent("1"));
+    },
+  );
 
   test("files of others among its own: they stay, and so do their directories", async () => {
     using host = bench();
