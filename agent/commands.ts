@@ -126,6 +126,14 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/host/check.ts"),
   },
   {
+    name: "schema",
+    operands: "COMMAND",
+    summary: "print the JSON Schema of a command's --json document",
+    description: ["Prints what COMMAND's --json document holds, as JSON Schema (draft 2020-12)."],
+    options: [HELP_OPTION],
+    load: () => import("./commands/host/schema.ts"),
+  },
+  {
     name: "completion",
     operands: "SHELL",
     operandChoices: COMPLETION_SHELLS,

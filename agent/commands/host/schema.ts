@@ -1,0 +1,29 @@
+// agent schema: what the JSON documents of the other commands look like, as JSON Schema.
+
+import * as v from "valibot";
+import { VerifyReportSchema } from "../../../lib/stream/index.ts";
+import type { Invocation } from "../../commands.ts";
+import { EXIT } from "../../exit.ts";
+import { parseOptions } from "../../options.ts";
+import { CheckDocument } from "../../ui/check.ts";
+import { jsonSchemaOf } from "../../ui/json-schema.ts";
+import { print } from "../../ui/output.ts";
+
+/** Every command with --json, and its document. */
+export const DOCUMENTS = {
+  check: CheckDocument,
+  verify: VerifyReportSchema,
+} as const;
+const NAMES = Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[];
+
+const wanted = `wanted one of ${NAMES.join(", ")}`;
+const Options = v.strictObject({ _: v.strictTuple([v.picklist(NAMES, wanted)], wanted) });
+
+export function run({ argv, spec }: Invocation): number {
+  const {
+    _: [name],
+  } = parseOptions(Options, spec, argv);
+  const schema = jsonSchemaOf(`agent ${name} --json`, DOCUMENTS[name]);
+  print(`${JSON.stringify(schema, null, 2)}\n`);
+  return EXIT.ok;
+}
