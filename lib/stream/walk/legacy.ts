@@ -35,11 +35,12 @@ interface LegacyState {
   isCompressed: boolean;
 }
 
-export function walkLegacy(cursor: Cursor): void {
+/** In an xl save file the QEMU record of an HVM guest must be there: libxl wants it. */
+export function walkLegacy(cursor: Cursor, { inXl }: { readonly inXl: boolean }): void {
   const state = walkStart(cursor);
   while (walkChunk(cursor, state));
   if (state.guestWidth > 0) walkPvTail(cursor, state);
-  else walkHvmTail(cursor);
+  else walkHvmTail(cursor, inXl);
 }
 
 /** p2m_size, and for PV the extended info and the P2M frame list. */
@@ -299,17 +300,30 @@ function walkPvTail(cursor: Cursor, state: LegacyState): void {
   whole(cursor, "SHARED_INFO", PAGE_BYTES);
 }
 
-function walkHvmTail(cursor: Cursor): void {
+function walkHvmTail(cursor: Cursor, inXl: boolean): void {
   whole(cursor, "MAGIC_PFNS", 24); // u64 ioreq, bufioreq and store pfn.
   whole(cursor, "HVM_CONTEXT", takeSize(cursor, "HVM_CONTEXT", 4));
   const got = cursor.source.peek(LEGACY_QEMU_SIGNATURE_BYTES);
   const { bytes, at } = cursor.source;
   const signature = String.fromCharCode(...bytes.subarray(at, at + got));
-  const known = LEGACY_QEMU_SIGNATURES.find((row) => row.signature === signature);
-  if (known === undefined) return; // A bare libxc stream: what stands behind it is not ours.
+  // The input may end inside of a signature: taking it whole says so.
+  const known = LEGACY_QEMU_SIGNATURES.find(
+    (row) => got > 0 && row.signature.startsWith(signature),
+  );
   const place = cursor.place("legacy", "QEMU");
+  if (known === undefined) {
+    if (!inXl) return; // A bare libxc stream: what stands behind it is not ours.
+    if (got > 0) {
+      const expected = "a QEMU record behind the HVM context";
+      throw cursor.fail(place, {
+        field: "signature",
+        expected,
+        found: `"${printable(signature)}"`,
+      });
+    }
+  }
   cursor.take(LEGACY_QEMU_SIGNATURE_BYTES, place, "signature");
-  if (known.sized) return whole(cursor, "QEMU", takeSize(cursor, "QEMU", 4));
+  if (known?.sized === true) return whole(cursor, "QEMU", takeSize(cursor, "QEMU", 4));
   const { source } = cursor;
   if (source.bytesTotal !== undefined) whole(cursor, "QEMU", source.bytesTotal - source.position);
   else while (source.skip(PAGE_BYTES) === PAGE_BYTES); // It goes on to the end of the input.

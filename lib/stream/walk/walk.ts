@@ -90,7 +90,7 @@ function detect(cursor: Cursor): Format {
 function walkFormat(cursor: Cursor, progress: Progress, format: Format): void {
   switch (format) {
     case "xl":
-      if (walkXlHeader(cursor) === "legacy") walkLegacy(cursor);
+      if (walkXlHeader(cursor) === "legacy") walkLegacy(cursor, { inXl: true });
       else walkLibxl(cursor, progress);
       return;
     case "libxl":
@@ -101,7 +101,7 @@ function walkFormat(cursor: Cursor, progress: Progress, format: Format): void {
     case "xapi":
       return walkXapi(cursor, progress);
     case "legacy":
-      return walkLegacy(cursor);
+      return walkLegacy(cursor, { inXl: false });
   }
 }
 

@@ -60,7 +60,7 @@ function walkRecord(cursor: Cursor, progress: Progress): "more" | "end" {
       walkLibxl(cursor, progress);
       return "more";
     case "legacy":
-      walkLegacy(cursor);
+      walkLegacy(cursor, { inXl: false });
       return "more";
     default:
       return "more";
@@ -74,13 +74,15 @@ function walkOldLayout(cursor: Cursor, progress: Progress): void {
   const first = cursor.source.peek(8);
   const { view, at } = cursor.source;
   const isLibxc = first === 8 && view.getBigUint64(at, false) === 0xffff_ffff_ffff_ffffn;
-  if (!isLibxc) return walkLegacy(cursor);
+  if (!isLibxc) return walkLegacy(cursor, { inXl: false });
   walkLibxc(cursor, progress);
   const signatureBytes = XAPI_OLD_QEMU_SIGNATURE.byteLength;
   const got = cursor.source.peek(signatureBytes);
   if (got === 0) return;
   const { bytes, at: start } = cursor.source;
-  if (!sameBytes(bytes.subarray(start, start + got), XAPI_OLD_QEMU_SIGNATURE)) return;
+  // The input may end inside of the signature: taking it whole says so.
+  const begun = XAPI_OLD_QEMU_SIGNATURE.subarray(0, got);
+  if (!sameBytes(bytes.subarray(start, start + got), begun)) return;
   const place = cursor.place("xapi", "qemu_header");
   cursor.take(signatureBytes, place, "signature");
   const head = cursor.take(sizeOf(XAPI_OLD_QEMU_HEAD), place, "length");
