@@ -10,6 +10,7 @@ import {
   sizeOf,
   type Source,
   StreamError,
+  WHOLE_BODY_BYTES,
 } from "../../bytes/index.ts";
 import type { Piece, StreamRecord, Visitor } from "./visitor.ts";
 
@@ -69,13 +70,20 @@ export class Cursor {
     }
   }
 
-  /** Hands over `bytes` of a body in pieces. */
+  /**
+   * Hands over `bytes` of a body in pieces. Of a body that the input cuts short only whole steps of
+   * WHOLE_BODY_BYTES are handed over: no visitor sees half a field, and every source gives the same.
+   */
   pieces(record: StreamRecord, bytes: number, give: (piece: Piece) => void): void {
     for (let done = 0; done < bytes;) {
-      const got = this.source.take(Math.min(bytes - done, this.source.takeBytesMax));
-      if (got === 0) throw this.endOfInput(record, "body", { wanted: bytes, got: done });
-      give(this.piece(got, record.bodyBytes - bytes + done));
+      const wanted = Math.min(bytes - done, this.source.takeBytesMax);
+      const got = this.source.take(wanted);
+      const whole = got === wanted ? got : got - (got % WHOLE_BODY_BYTES);
+      if (whole > 0) give(this.piece(whole, record.bodyBytes - bytes + done));
       done += got;
+      if (whole < got || got === 0) {
+        throw this.endOfInput(record, "body", { wanted: bytes, got: done });
+      }
       this.onProgress(this.position);
     }
   }
