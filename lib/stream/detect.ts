@@ -1,6 +1,7 @@
 // Which framing an input has, by its first bytes; and, where it has none of ours, what it is
 // instead.
 
+import { plural } from "../base/index.ts";
 import { IMAGE_ID, IMAGE_MARKER } from "./libxc/index.ts";
 import { legacyWidthOf } from "./legacy/index.ts";
 import { LIBXL_IDENT } from "./libxl/index.ts";
@@ -65,7 +66,7 @@ const isPrefix = (first: Uint8Array, magic: Uint8Array): boolean =>
 export function describeStranger(first: Uint8Array): string {
   if (first.byteLength === 0) return "no bytes at all: the input is empty";
   const cut = BEGINNINGS.find(([magic]) => isPrefix(first, magic));
-  if (cut !== undefined) return `only the first ${first.byteLength} bytes of ${cut[1]}`;
+  if (cut !== undefined) return `only the first ${plural(first.byteLength, "byte")} of ${cut[1]}`;
   const known = STRANGERS.find(([magic]) => startsWith(first, magic));
   if (known !== undefined) return known[1];
   if (first.every((byte) => byte === 0)) return "nothing but zero bytes at the start";
