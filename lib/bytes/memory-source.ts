@@ -1,6 +1,7 @@
 // A source over bytes that are in memory already: a built-in sample, a test's stream.
 
 import { assert } from "../base/index.ts";
+import type { Sink } from "./sink.ts";
 import { type Source, WHOLE_BODY_BYTES } from "./source.ts";
 
 export class MemorySource implements Source {
@@ -34,6 +35,13 @@ export class MemorySource implements Source {
   skip(bytes: number): number {
     const got = Math.min(bytes, this.bytesTotal - this.position);
     this.position += got;
+    return got;
+  }
+
+  move(bytes: number, sink: Sink): number {
+    const start = this.position;
+    const got = this.skip(bytes);
+    sink.write(this.bytes.subarray(start, start + got));
     return got;
   }
 

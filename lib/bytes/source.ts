@@ -2,6 +2,8 @@
 // wanted next and gets a view of it, or passes over it. Nothing is read that was not asked for,
 // unless the input is a file, where reading ahead harms nobody.
 
+import type { Sink } from "./sink.ts";
+
 /** A body of at most this size always arrives as one piece; larger ones come in pieces. */
 export const WHOLE_BODY_BYTES = 1024 * 1024;
 
@@ -30,6 +32,8 @@ export interface Source extends Disposable {
   peek(bytes: number): number;
   /** Moves past `bytes` bytes without looking at them. Fewer only at the end. */
   skip(bytes: number): number;
+  /** Moves the next `bytes` bytes on to a sink without looking at them. Fewer only at the end. */
+  move(bytes: number, sink: Sink): number;
 }
 
 export const PEEK_BYTES_MAX = 64;

@@ -24,6 +24,8 @@ export {
   LIBXL_HEADER,
   libxlRecordOf,
 } from "./libxl/index.ts";
+export { FdSink, openOutput } from "./output/index.ts";
+export type { Output, OutputOptions } from "./output/index.ts";
 export { sampleStream } from "./sample.ts";
 export { VerifyReportSchema, verifyStream, withError } from "./verify/index.ts";
 export type { VerifyListener, VerifyReport } from "./verify/index.ts";

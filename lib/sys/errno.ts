@@ -145,14 +145,22 @@ export const EAGAIN = 11;
 export const EACCES = 13;
 export const EFAULT = 14;
 export const EEXIST = 17;
+export const EXDEV = 18;
+export const EISDIR = 21;
 export const EINVAL = 22;
+export const EFBIG = 27;
+export const ENOSPC = 28;
 export const ESPIPE = 29;
+export const EROFS = 30;
+export const EMLINK = 31;
 export const EPIPE = 32;
 export const ENOSYS = 38;
 export const EPROTOTYPE = 91;
+export const EOPNOTSUPP = 95;
 export const ECONNRESET = 104;
 export const ENOTCONN = 107;
 export const ECONNREFUSED = 111;
+export const EDQUOT = 122;
 
 /** "ENOENT", or "errno 512" for a number without a name. */
 export const errnoName = (errno: number): string => NAMES[errno] ?? `errno ${errno}`;

@@ -41,6 +41,8 @@ export type { ReadyHandler, Timer } from "./loop.ts";
 export { mapWindow, Window, WINDOW_BYTES_MAX } from "./mapping.ts";
 export type { MapResult } from "./mapping.ts";
 export { createMemfd, resizeFile, SEAL_MASK, sealMemfd, sealsOf } from "./memfd.ts";
+export { createNewFile, NewFile } from "./new-file.ts";
+export type { Existing, FileIdentity, NewFileOptions } from "./new-file.ts";
 export { enlargePipe, makePipe, openNull, PIPE_BYTES_WANTED, spliceFully } from "./pipe.ts";
 export type { Pipe, SpliceResult } from "./pipe.ts";
 export { waitReadable, waitWritable } from "./poll.ts";
@@ -59,3 +61,13 @@ export {
 export type { Connection, Received, SocketKind, UnixAddress } from "./socket.ts";
 export { sendToSyslog, SYSLOG_PATH } from "./syslog.ts";
 export type { LogLines, Severity } from "./syslog.ts";
+export {
+  copyFileRange,
+  spliceFromFile,
+  spliceFromPipe,
+  syncFile,
+  writeAt,
+  writeError,
+  writeFully,
+} from "./write.ts";
+export type { FileRange } from "./write.ts";

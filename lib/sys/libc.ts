@@ -31,10 +31,12 @@ const SYMBOLS = {
   epoll_wait: { args: [int, ptr, int, int], returns: int },
   execve: { args: [ptr, ptr, ptr], returns: int },
   fcntl: { args: [int, int, u64], returns: int },
+  fsync: { args: [int], returns: int },
   ftruncate: { args: [int, u64], returns: int },
   getpid: { args: [], returns: int },
   isatty: { args: [int], returns: int },
   kill: { args: [int, int], returns: int },
+  linkat: { args: [int, ptr, int, ptr, int], returns: int },
   listen: { args: [int, int], returns: int },
   lseek: { args: [int, u64, int], returns: i64_fast },
   madvise: { args: [ptr, u64, int], returns: int },
@@ -50,17 +52,20 @@ const SYMBOLS = {
   pwrite: { args: [int, ptr, u64, u64], returns: i64_fast },
   read: { args: [int, ptr, u64], returns: i64_fast },
   recvmsg: { args: [int, ptr, int], returns: i64_fast },
+  rename: { args: [ptr, ptr], returns: int },
   send: { args: [int, ptr, u64, int], returns: i64_fast },
   sendmsg: { args: [int, ptr, int], returns: i64_fast },
   setitimer: { args: [int, ptr, ptr], returns: int },
   setpriority: { args: [int, u32, int], returns: int },
   setsockopt: { args: [int, int, int, ptr, u32], returns: int },
   shutdown: { args: [int, int], returns: int },
+  sigaction: { args: [int, ptr, ptr], returns: int },
   socket: { args: [int, int, int], returns: int },
   socketpair: { args: [int, int, int, ptr], returns: int },
   splice: { args: [int, ptr, int, ptr, u64, u32], returns: i64_fast },
   syscall: { args: [u64, u64, u64, u64, u64, u64, u64], returns: i64_fast },
   tee: { args: [int, int, u64, u32], returns: i64_fast },
+  unlink: { args: [ptr], returns: int },
   write: { args: [int, ptr, u64], returns: i64_fast },
 } as const;
 
@@ -94,8 +99,24 @@ export const libc = load();
 /** Numbers of the system calls that old C libraries have no symbol for. */
 export const SYSCALL =
   process.arch === "arm64"
-    ? { memfd_create: 279, execveat: 281, ioprio_set: 30, pidfd_open: 434, close_range: 436 }
-    : { memfd_create: 319, execveat: 322, ioprio_set: 251, pidfd_open: 434, close_range: 436 };
+    ? {
+        close_range: 436,
+        copy_file_range: 285,
+        execveat: 281,
+        ioprio_set: 30,
+        memfd_create: 279,
+        pidfd_open: 434,
+        renameat2: 276,
+      }
+    : {
+        close_range: 436,
+        copy_file_range: 326,
+        execveat: 322,
+        ioprio_set: 251,
+        memfd_create: 319,
+        pidfd_open: 434,
+        renameat2: 316,
+      };
 
 const errnoAddress = libc.__errno_location(); // Stable for the main thread.
 assert(errnoAddress, "the C library tells where errno is");

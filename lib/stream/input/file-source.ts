@@ -8,7 +8,7 @@
 // buffer.
 
 import { assert } from "../../base/index.ts";
-import { PEEK_BYTES_MAX, type Source, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
+import { PEEK_BYTES_MAX, type Sink, type Source, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
 import {
   adviseRandom,
   borrow,
@@ -71,6 +71,17 @@ export class FileSource implements Source {
   skip(bytes: number): number {
     const got = Math.min(bytes, Math.max(0, this.bytesTotal - this.position));
     this.position += got;
+    return got;
+  }
+
+  move(bytes: number, sink: Sink): number {
+    const fileOffset = this.position;
+    const want = this.skip(bytes);
+    const got = sink.copyFile(this.fd, { fileOffset, bytes: want });
+    if (got < want) {
+      this.shrunk = true;
+      this.position = fileOffset + got;
+    }
     return got;
   }
 

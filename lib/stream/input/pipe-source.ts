@@ -3,7 +3,7 @@
 // pipe to /dev/null by splice, without passing through this process.
 
 import { assert } from "../../base/index.ts";
-import { PEEK_BYTES_MAX, type Source, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
+import { PEEK_BYTES_MAX, type Sink, type Source, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
 import {
   borrow,
   enlargePipe,
@@ -68,6 +68,16 @@ export class PipeSource implements Source {
     this.release(held);
     const rest = bytes - held;
     const got = this.canSplice ? this.skipSpliced(rest) : this.skipRead(rest);
+    this.position += got;
+    return held + got;
+  }
+
+  move(bytes: number, sink: Sink): number {
+    const held = Math.min(bytes, this.heldBytes);
+    if (held > 0) sink.write(this.bytes.subarray(this.heldStart, this.heldStart + held));
+    this.release(held);
+    if (held === bytes) return bytes;
+    const got = sink.copyPipe(this.fd, bytes - held);
     this.position += got;
     return held + got;
   }

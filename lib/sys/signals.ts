@@ -1,0 +1,44 @@
+// A moment without signals: for a step of microseconds that must not stop half way.
+//
+// The runtime has threads of its own that block nothing, so masking a signal in ours does not hold
+// it back. Ignoring it does, for the whole process; a signal that arrives meanwhile is lost, which
+// is why this is only for the last step of work that is complete already.
+
+import { pointer, reserve } from "./arena.ts";
+import { systemError } from "./errno.ts";
+import { lastErrno, libc } from "./libc.ts";
+
+const SIGHUP = 1;
+const SIGINT = 2;
+const SIGTERM = 15;
+const STOPPING = [SIGHUP, SIGINT, SIGTERM] as const;
+
+/** struct sigaction of glibc and musl on 64-bit machines: handler, 128 bytes of mask, flags. */
+const SIGACTION_BYTES = 160;
+const SIG_IGN = 1;
+
+const ignore = reserve(SIGACTION_BYTES);
+ignore.view.setUint32(0, SIG_IGN, true);
+const saved = STOPPING.map((signal) => ({ signal, region: reserve(SIGACTION_BYTES) }));
+
+/** Runs `step` with SIGHUP, SIGINT and SIGTERM ignored; then they do again what they did. */
+export function withoutSignals<T>(step: () => T): T {
+  const done: typeof saved = [];
+  try {
+    for (const entry of saved) {
+      setAction(entry.signal, ignore.address, entry.region.address);
+      done.push(entry);
+    }
+    return step();
+  } finally {
+    for (const { signal, region } of done) setAction(signal, region.address, undefined);
+  }
+}
+
+function setAction(signal: number, wanted: number, old: number | undefined): void {
+  const result = libc.sigaction(signal, pointer(wanted), old === undefined ? null : pointer(old));
+  const errno = result === -1 ? lastErrno() : 0;
+  if (result === 0) return;
+  const object = `signal ${signal}`;
+  throw systemError("Cannot hold back signals", { call: "sigaction", errno, object });
+}
