@@ -38,7 +38,8 @@ export function checkXlConfig(
 ): XlConfig {
   if (record.bodyBytes < HEAD_BYTES) {
     const expected = `at least ${HEAD_BYTES} bytes`;
-    log.error(record, { field: "optional_data_len", expected, found: record.bodyBytes });
+    const place = { field: "optional_data_len", fileOffset: record.fileOffset - 4 };
+    log.error(record, { ...place, expected, found: record.bodyBytes });
     return NOTHING;
   }
   const { config_len: bytes } = read(CONFIG_HEAD, piece.view, piece.at);

@@ -138,7 +138,11 @@ export class Cursor {
     });
   }
 
-  fail(place: Place, rest: Pick<Finding, "field" | "expected" | "found">): StreamError {
+  /** `fileOffset`: where the field stands; without one, at the place. */
+  fail(
+    place: Place,
+    rest: Pick<Finding, "field" | "expected" | "found"> & { readonly fileOffset?: number },
+  ): StreamError {
     return new StreamError({ ...place, severity: "error", strict: true, ...rest });
   }
 

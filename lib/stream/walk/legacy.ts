@@ -129,6 +129,7 @@ function walkExtendedInfo(cursor: Cursor, state: LegacyState): void {
       const found = `${hex(size)} for block "${printable(id)}"`;
       throw cursor.fail(place, {
         field: "size",
+        fileOffset: place.fileOffset + 4,
         expected: `blocks of ${total} bytes in all`,
         found,
       });
@@ -146,11 +147,13 @@ function walkBlock(
   { id, size }: { readonly id: string; readonly size: number },
 ): void {
   const place = cursor.place("legacy", "EXTENDED_INFO");
+  const [idAt, sizeAt] = [place.fileOffset - 8, place.fileOffset - 4];
   if (id === LEGACY_VCPU_BLOCK) {
     const width = LEGACY_VCPU_WIDTH[size];
     if (width === undefined) {
       const expected = "0x1430 (64-bit guest) or 0xaf0 (32-bit guest)";
-      throw cursor.fail(place, { field: "vcpu size", expected, found: hex(size) });
+      const found = hex(size);
+      throw cursor.fail(place, { field: "vcpu size", fileOffset: sizeAt, expected, found });
     }
     state.guestWidth = width;
     state.vcpuBytes = size;
@@ -158,7 +161,9 @@ function walkBlock(
     state.hasExtended = true;
   } else if (id === LEGACY_XSAVE_BLOCK) {
     if (size < 4) {
-      throw cursor.fail(place, { field: "xcnt size", expected: "at least 4", found: String(size) });
+      const found = String(size);
+      const expected = "at least 4";
+      throw cursor.fail(place, { field: "xcnt size", fileOffset: sizeAt, expected, found });
     }
     state.xsaveBytes = takeU32(cursor, "EXTENDED_INFO", "xcnt");
     if (state.xsaveBytes > LEGACY_BLOB_BYTES_MAX) {
@@ -168,7 +173,8 @@ function walkBlock(
     return cursor.skip(size - 4, place, "block");
   } else {
     const expected = 'a block "vcpu", "extv" or "xcnt"';
-    throw cursor.fail(place, { field: "block", expected, found: `"${printable(id)}"` });
+    const found = `"${printable(id)}"`;
+    throw cursor.fail(place, { field: "block", fileOffset: idAt, expected, found });
   }
   cursor.skip(size, place, "block");
 }

@@ -2,7 +2,7 @@
 // stream belongs to libxl until its CHECKPOINT_END.
 
 import { hex, plural } from "../../base/index.ts";
-import { read, sizeOf } from "../../bytes/index.ts";
+import { offsetOf, read, sizeOf } from "../../bytes/index.ts";
 import {
   DOMAIN_HEADER,
   IMAGE_HEADER,
@@ -19,6 +19,7 @@ import { givePfns } from "./pfn-list.ts";
 import type { StreamRecord } from "./visitor.ts";
 
 const RECORD_HEADER_BYTES = sizeOf(RECORD_HEADER);
+const BODY_LENGTH_AT = offsetOf(RECORD_HEADER, "body_length");
 const PAGE_DATA_HEAD_BYTES = sizeOf(PAGE_DATA_HEAD);
 const PFN_BYTES = 8;
 
@@ -33,6 +34,7 @@ export function walkLibxcHeaders(cursor: Cursor): void {
   if ((options & OPTION_BIG_ENDIAN_MASK) !== 0) {
     throw cursor.fail(place, {
       field: "options",
+      fileOffset: place.fileOffset + offsetOf(IMAGE_HEADER, "options"),
       expected: "bit 0 clear (little-endian)",
       found: `${hex(options)}: written on a big-endian host`,
     });
@@ -73,6 +75,7 @@ function takeRecordHeader(cursor: Cursor): StreamRecord {
   if (bodyBytes > LIBXC_RECORD_BYTES_MAX) {
     throw cursor.fail(record, {
       field: "body_length",
+      fileOffset: record.fileOffset + BODY_LENGTH_AT,
       expected: `at most ${hex(LIBXC_RECORD_BYTES_MAX)}`,
       found: hex(bodyBytes),
     });
@@ -93,6 +96,7 @@ function walkPageData(cursor: Cursor, record: StreamRecord): void {
       severity: "error",
       strict: true,
       field: "body_length",
+      fileOffset: record.fileOffset + BODY_LENGTH_AT,
       expected: `at least ${PAGE_DATA_HEAD_BYTES}`,
       found: String(record.bodyBytes),
     });
@@ -109,6 +113,7 @@ function walkPageData(cursor: Cursor, record: StreamRecord): void {
       severity: "error",
       strict: true,
       field: "body_length",
+      fileOffset: record.fileOffset + BODY_LENGTH_AT,
       expected: `at least ${PAGE_DATA_HEAD_BYTES + listBytes} for ${plural(count, "pfn")}`,
       found: String(record.bodyBytes),
     });

@@ -7,7 +7,7 @@
 //   as Remus, and CHECKPOINT_STATE(NEW) before the next run of libxc records             COLO
 
 import { assert, hex } from "../../base/index.ts";
-import { read, sizeOf } from "../../bytes/index.ts";
+import { offsetOf, read, sizeOf } from "../../bytes/index.ts";
 import {
   BIG_ENDIAN_MASK,
   CHECKPOINT_STATE_BYTES,
@@ -55,6 +55,7 @@ export function walkLibxl(cursor: Cursor, progress: Progress): void {
   if ((options & BIG_ENDIAN_MASK) !== 0) {
     throw cursor.fail(place, {
       field: "options",
+      fileOffset: place.fileOffset + offsetOf(LIBXL_HEADER, "options"),
       expected: "bit 0 clear (little-endian)",
       found: `${hex(options)}: written on a big-endian host`,
     });
@@ -152,6 +153,7 @@ function walkLibxlRecord(cursor: Cursor, progress: Progress): StreamRecord {
   if (bodyBytes > LIBXL_RECORD_BYTES_MAX) {
     throw cursor.fail(record, {
       field: "body_length",
+      fileOffset: record.fileOffset + offsetOf(RECORD_HEADER, "body_length"),
       expected: `at most ${hex(LIBXL_RECORD_BYTES_MAX)}`,
       found: hex(bodyBytes),
     });

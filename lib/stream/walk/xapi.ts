@@ -1,7 +1,7 @@
 // Walking a xenopsd suspend image: headers and records until END_OF_IMAGE; the older layout too.
 
 import { hex } from "../../base/index.ts";
-import { read, sizeOf } from "../../bytes/index.ts";
+import { offsetOf, read, sizeOf } from "../../bytes/index.ts";
 import {
   XAPI_HEADER,
   XAPI_OLD_QEMU_HEAD,
@@ -39,7 +39,8 @@ function walkRecord(cursor: Cursor, progress: Progress): "more" | "end" {
   const isStream = ["libxc", "libxl", "legacy"].includes(layout.content);
   if (!isStream && length > BigInt(XAPI_RECORD_BYTES_MAX)) {
     const expected = `at most ${hex(XAPI_RECORD_BYTES_MAX)} for ${layout.name}`;
-    throw cursor.fail(place, { field: "length", expected, found: hex(length) });
+    const fileOffset = place.fileOffset + offsetOf(XAPI_HEADER, "length");
+    throw cursor.fail(place, { field: "length", fileOffset, expected, found: hex(length) });
   }
   const record = cursor.record({
     layer: "xapi",
@@ -89,7 +90,8 @@ function walkOldLayout(cursor: Cursor, progress: Progress): void {
   const { length } = read(XAPI_OLD_QEMU_HEAD, head.view, head.at);
   if (length > XAPI_RECORD_BYTES_MAX) {
     const expected = `at most ${hex(XAPI_RECORD_BYTES_MAX)} for the QEMU record`;
-    throw cursor.fail(place, { field: "length", expected, found: hex(length) });
+    const fileOffset = place.fileOffset + signatureBytes;
+    throw cursor.fail(place, { field: "length", fileOffset, expected, found: hex(length) });
   }
   const record = cursor.record({
     layer: "xapi",

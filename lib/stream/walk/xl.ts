@@ -46,7 +46,8 @@ function walkOptionalData(cursor: Cursor, bytes: number): void {
   // tells.
   if (bytes > WHOLE_BODY_BYTES) {
     const expected = `at most ${WHOLE_BODY_BYTES} bytes of optional data`;
-    throw cursor.fail(record, { field: "optional_data_len", expected, found: String(bytes) });
+    const place = { field: "optional_data_len", fileOffset: fileOffset - 4 };
+    throw cursor.fail(record, { ...place, expected, found: String(bytes) });
   }
   cursor.body(record, sizeOf(CONFIG_HEAD));
   cursor.visitor.recordEnd(record);
