@@ -8,6 +8,7 @@ export {
   check,
   docs,
   exactly,
+  hasRules,
   offsetOf,
   oneOf,
   read,

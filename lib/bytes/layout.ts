@@ -61,9 +61,11 @@ const field = <T extends number | bigint>(
   rule: Pick<Field<T>, "expected" | "severity" | "accepts">,
 ): Field<T> => ({ ...integerType, ...rule });
 
+const acceptsAll = (): boolean => true;
+
 /** Any value. */
 export const any = <T extends number | bigint>(type: Integer<T>, expected = "any"): Field<T> =>
-  field(type, { expected, severity: "warning", accepts: () => true });
+  field(type, { expected, severity: "warning", accepts: acceptsAll });
 
 /** One value; a reader refuses any other. */
 export const exactly = <T extends number | bigint>(type: Integer<T>, value: T): Field<T> =>
@@ -100,25 +102,34 @@ interface Slot {
   readonly at: number;
 }
 
-const slotsOf = new WeakMap<Layout, readonly Slot[]>();
-
-function slots(layout: Layout): readonly Slot[] {
-  let known = slotsOf.get(layout);
-  if (known === undefined) {
-    let at = 0;
-    known = Object.entries(layout).map(([name, entry]) => {
-      const slot = { name, field: entry as Field<number | bigint>, at };
-      at += entry.bytes;
-      return slot;
-    });
-    slotsOf.set(layout, known);
-  }
-  return known;
+interface Table {
+  readonly slots: readonly Slot[];
+  readonly bytes: number;
 }
 
+const tableOf = new WeakMap<Layout, Table>();
+
+function makeTable(layout: Layout): Table {
+  const slots: Slot[] = [];
+  let at = 0;
+  for (const name in layout) {
+    const entry = layout[name] as Field<number | bigint>;
+    slots.push({ name, field: entry, at });
+    at += entry.bytes;
+  }
+  const table = { slots, bytes: at };
+  tableOf.set(layout, table);
+  return table;
+}
+
+const slots = (layout: Layout): readonly Slot[] => (tableOf.get(layout) ?? makeTable(layout)).slots;
+
 /** Size in bytes of the whole layout; fields stand without gaps. */
-export const sizeOf = (layout: Layout): number =>
-  slots(layout).reduce((sum, { field: entry }) => sum + entry.bytes, 0);
+export const sizeOf = (layout: Layout): number => (tableOf.get(layout) ?? makeTable(layout)).bytes;
+
+/** Whether there is a value that `check` would find anything about. */
+export const hasRules = (layout: Layout): boolean =>
+  slots(layout).some(({ field: entry }) => entry.accepts !== acceptsAll);
 
 /** Offset in bytes of one field, for hot paths. */
 export function offsetOf<L extends Layout>(layout: L, name: keyof L & string): number {

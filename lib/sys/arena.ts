@@ -16,7 +16,6 @@ const base = libc.mmap(null, ARENA_BYTES, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS
 const mapErrno = base === -1 ? lastErrno() : 0;
 assert(mapErrno === 0, `the arena can be mapped (${errnoName(mapErrno)})`);
 
-const buffer = toArrayBuffer(base as Pointer, 0, ARENA_BYTES);
 let used = 0;
 
 /** A stretch of the arena, handed out once and kept for good. */
@@ -37,12 +36,11 @@ export function reserve(length: number): Region {
     "the arena has room: regions are reserved at load, not in loops",
   );
   used = at + length;
-  return {
-    address: base + at,
-    bytes: new Uint8Array(buffer, at, length),
-    view: new DataView(buffer, at, length),
-    length,
-  };
+  const address = base + at;
+  // A buffer for each region: one over the whole arena counts as 32 MiB of garbage to come, and
+  // starts a collection of 2 ms in every process.
+  const buffer = toArrayBuffer(address as Pointer, 0, length);
+  return { address, bytes: new Uint8Array(buffer), view: new DataView(buffer), length };
 }
 
 /** Regions given back, by length. */

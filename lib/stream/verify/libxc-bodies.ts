@@ -2,7 +2,7 @@
 // that are tables, and the few rules between fields that no table can say.
 
 import { hex, plural } from "../../base/index.ts";
-import { check, read, sizeOf } from "../../bytes/index.ts";
+import { check, hasRules, read, sizeOf } from "../../bytes/index.ts";
 import {
   HVM_PARAMS_HEAD,
   LIBXC,
@@ -20,6 +20,8 @@ import type { ImageState } from "./libxc-order.ts";
 
 /** HVM_NR_PARAMS of current Xen (xen/include/public/hvm/params.h). */
 const HVM_PARAMS_COUNT = 39;
+/** MAX_VIRT_CPUS of x86 Xen: no PV guest has more, and no set here grows beyond it. */
+const VCPUS_MAX = 8192;
 
 export interface BodyContext {
   readonly record: StreamRecord;
@@ -65,7 +67,8 @@ export function checkSize({ record, layout, log }: BodyContext): boolean {
       const rowBytes = sizeOf(tail.row);
       if (tailBytes % rowBytes !== 0 || tailBytes / rowBytes < tail.min) {
         const least = tail.min === 0 ? "" : `at least ${headBytes + tail.min * rowBytes}: `;
-        const expected = `${least}${headBytes} and a multiple of ${rowBytes}`;
+        const head = headBytes === 0 ? "" : `${headBytes} and `;
+        const expected = `${least}${head}a multiple of ${rowBytes}`;
         log.error(record, { field, fileOffset, expected, found });
       }
       return true;
@@ -152,7 +155,10 @@ function checkVcpu({ record, layout, image, log }: BodyContext, piece: Piece): v
     log.warn(record, { field, fileOffset, expected: "a vcpu context", found: "an empty record" });
     return;
   }
-  if (layout === LIBXC.vcpuBasic) {
+  if (vcpu >= VCPUS_MAX) {
+    const expected = `a vcpu below ${VCPUS_MAX}`;
+    log.error(record, { field: "vcpu_id", fileOffset: record.bodyOffset, expected, found: vcpu });
+  } else if (layout === LIBXC.vcpuBasic) {
     image.vcpus.add(vcpu);
     const wanted = VCPU_BASIC_BYTES[image.guestWidth ?? 0];
     if (wanted === undefined || blobBytes === wanted) return;
@@ -170,37 +176,48 @@ function checkVcpu({ record, layout, image, log }: BodyContext, piece: Piece): v
 
 /** The rows of a record that is a table, in a piece that begins with a whole row. */
 export function checkRows(context: BodyContext, piece: Piece): void {
-  const { record, layout, log, image } = context;
+  const { record, layout, log } = context;
   if (layout.tail.kind !== "rows") return;
   const headBytes = piece.bodyAt === 0 ? sizeOf(layout.head) : 0;
   const rowBytes = sizeOf(layout.tail.row);
   const rows = Math.floor((piece.length - headBytes) / rowBytes);
   const firstRow = (piece.bodyAt + headBytes - sizeOf(layout.head)) / rowBytes;
+  // A P2M frame list has a row for every 2 MiB of the guest: rows without rules cost nothing.
+  const isRuled = hasRules(layout.tail.row);
+  const most = firstWordMax(context);
   for (let row = 0; row < rows; row++) {
-    const at = headBytes + row * rowBytes;
-    const fileOffset = record.bodyOffset + piece.bodyAt + at;
-    const place = { ...record, fileOffset };
-    for (const finding of check(layout.tail.row, piece.view, piece.at + at, place)) {
-      log.add({ ...finding, field: `[${firstRow + row}].${finding.field}` });
+    const at = piece.at + headBytes + row * rowBytes;
+    const isFirstGood =
+      most === undefined ||
+      piece.view.getUint32(at + 4, true) * 2 ** 32 + piece.view.getUint32(at, true) <= most;
+    if (!isRuled && isFirstGood) continue;
+    const number = firstRow + row;
+    const fileOffset = record.bodyOffset + piece.bodyAt + headBytes + row * rowBytes;
+    for (const finding of check(layout.tail.row, piece.view, at, { ...record, fileOffset })) {
+      log.add({ ...finding, field: `[${number}].${finding.field}` });
     }
-    const value = piece.view.getBigUint64(piece.at + at, true);
-    if (layout === LIBXC.p2mFrames && value > BigInt(image.pfnLast ?? 0)) {
-      const expected = `at most the last pfn, ${hex(image.pfnLast ?? 0)}`;
-      log.error(record, {
-        field: `pfn[${firstRow + row}]`,
-        fileOffset,
-        expected,
-        found: hex(value),
-      });
+    if (!isFirstGood) {
+      checkFirstWord(context, { number, fileOffset, value: piece.view.getBigUint64(at, true) });
     }
-    if (layout === LIBXC.hvmParams && value >= BigInt(HVM_PARAMS_COUNT)) {
-      const expected = `a parameter below ${HVM_PARAMS_COUNT}`;
-      log.warn(record, {
-        field: `[${firstRow + row}].index`,
-        fileOffset,
-        expected,
-        found: hex(value),
-      });
-    }
+  }
+}
+
+/** The most that the u64 at the start of a row may be; undefined where that is all the same. */
+function firstWordMax({ layout, image }: BodyContext): number | undefined {
+  if (layout === LIBXC.p2mFrames) return image.pfnLast ?? 0;
+  return layout === LIBXC.hvmParams ? HVM_PARAMS_COUNT - 1 : undefined;
+}
+
+function checkFirstWord(
+  { record, layout, log, image }: BodyContext,
+  row: { readonly number: number; readonly fileOffset: number; readonly value: bigint },
+): void {
+  const { number, fileOffset, value } = row;
+  if (layout === LIBXC.p2mFrames) {
+    const expected = `at most the last pfn, ${hex(image.pfnLast ?? 0)}`;
+    log.error(record, { field: `pfn[${number}]`, fileOffset, expected, found: hex(value) });
+  } else {
+    const expected = `a parameter below ${HVM_PARAMS_COUNT}`;
+    log.warn(record, { field: `[${number}].index`, fileOffset, expected, found: hex(value) });
   }
 }

@@ -7,6 +7,7 @@ import {
   PAGE_BYTES,
   PAGE_DATA_HEAD,
   PAGE_TYPES,
+  type PageType,
   pfnOf,
   RESERVED_HIGH_MASK,
   TYPE_SHIFT,
@@ -44,6 +45,16 @@ const KINDS = {
 } as const satisfies Record<string, Kind>;
 type KindName = keyof typeof KINDS;
 
+/** Page types as bits: bit 0x0 to bit 0xf. */
+const typesMask = (isIn: (type: PageType) => boolean): number =>
+  PAGE_TYPES.reduce((mask, type, number) => (isIn(type) ? mask | (1 << number) : mask), 0);
+const DATA_TYPES_MASK = typesMask(({ hasData }) => hasData);
+const TABLE_LEVEL_MAX = 4;
+/** By the highest page-table level of the guest: the types that it cannot have. */
+const BAD_TYPES_MASKS: readonly number[] = Array.from({ length: TABLE_LEVEL_MAX + 1 }, (_, level) =>
+  typesMask(({ known, tableLevel }) => !known || tableLevel > level),
+);
+
 export class PageChecker {
   /** Distinct pfns met so far. */
   readonly seen = new PfnSet();
@@ -52,10 +63,12 @@ export class PageChecker {
   /** Highest pfn that a batch may name; PV learns it from X86_PV_P2M_FRAMES. */
   pfnMax = HVM_PFN_MAX;
   /** Highest page-table level this guest has: 0 for HVM. */
-  tableLevelMax = 4;
+  tableLevelMax = TABLE_LEVEL_MAX;
   private readonly log: FindingLog;
   private readonly batch = new PfnSet();
-  private readonly typeCounts = new Uint32Array(16);
+  /** Of this batch: the types met, as bits, and the pages whose type carries data. */
+  private typesSeen = 0;
+  private dataPages = 0;
   private readonly bad = new Map<KindName, { readonly first: What; count: number }>();
   private previous = -1;
   private batchCount = 0;
@@ -78,35 +91,31 @@ export class PageChecker {
 
   /**
    * One pass over the entries; tells whether the pfns only go up. Real batches are a few long runs
-   * of consecutive pfns, so an entry costs two comparisons and a count, and a run is added to the
-   * set whole.
+   * of consecutive pfns of one type, and a run is counted and added to the set whole.
    */
   private scan(list: PfnList): boolean {
-    const { words, count } = list;
-    const { typeCounts } = this;
+    const { words } = list;
+    const end = list.count * 2;
     let ascending = true;
-    let first = words[0]!;
-    let next = first;
-    if (first <= this.previous) ascending = false;
-    for (let word = 0; word < count * 2; word += 2) {
-      const low = words[word]!;
-      const high = words[word + 1]!;
-      if (low !== next || (high & HIGH_REST_MASK) !== 0) {
-        if (next > first) this.addRun(first, next - 1);
-        if ((high & HIGH_REST_MASK) !== 0) {
-          this.previous = next - 1;
-          return this.scanWide(list, word / 2) && ascending;
-        }
-        if (low < next) ascending = false;
-        first = low;
-      }
-      typeCounts[high >>> TYPE_SHIFT]!++;
-      next = low + 1;
+    for (let word = 0; word < end;) {
+      const [first, high] = [words[word]!, words[word + 1]!];
+      if ((high & HIGH_REST_MASK) !== 0) return this.scanWide(list, word / 2) && ascending;
+      if (first <= this.previous) ascending = false;
+      const next = endOfRun(words, word, end);
+      const count = (next - word) / 2;
+      this.countType(high, count);
+      this.previous = first + count - 1;
+      this.addRun(first, this.previous);
+      word = next;
     }
-    this.addRun(first, next - 1);
     if (this.hasSuspects || this.hasBadTypes()) this.scanSlowly(list);
-    this.previous = next - 1;
     return ascending;
+  }
+
+  private countType(high: number, count: number): void {
+    const type = high >>> TYPE_SHIFT;
+    this.typesSeen |= 1 << type;
+    this.dataPages += ((DATA_TYPES_MASK >>> type) & 1) * count;
   }
 
   private addRun(first: number, last: number): void {
@@ -126,21 +135,19 @@ export class PageChecker {
     for (let index = from; index < list.count; index++) {
       const high = list.words[index * 2 + 1]!;
       const pfn = pfnOf(list.words[index * 2]!, high);
-      this.typeCounts[high >>> TYPE_SHIFT]!++;
+      this.countType(high, 1);
       if (pfn <= this.previous) ascending = false;
       this.previous = pfn;
       if ((high & RESERVED_HIGH_MASK) !== 0) this.hasSuspects = true;
-      else this.addRun(pfn, pfn);
+      this.addRun(pfn, pfn); // libxc ignores reserved bits: the page is sent all the same.
     }
     if (this.hasSuspects || this.hasBadTypes()) this.scanSlowly(list);
     return ascending;
   }
 
   private hasBadTypes(): boolean {
-    return PAGE_TYPES.some(
-      ({ known, tableLevel }, type) =>
-        (!known || tableLevel > this.tableLevelMax) && this.typeCounts[type]! > 0,
-    );
+    const level = Math.min(this.tableLevelMax, TABLE_LEVEL_MAX);
+    return (this.typesSeen & BAD_TYPES_MASKS[level]!) !== 0; // A level is a byte of the stream.
   }
 
   /** Finds out which entries are bad, and where. */
@@ -200,10 +207,7 @@ export class PageChecker {
         found: "too scattered: pfns that stand twice may go unnoticed",
       });
     }
-    let dataPages = 0;
-    for (const [type, { hasData }] of PAGE_TYPES.entries()) {
-      if (hasData) dataPages += this.typeCounts[type]!;
-    }
+    const { dataPages } = this;
     const size = HEAD_BYTES + this.batchCount * PFN_BYTES + dataPages * PAGE_BYTES;
     if (this.batchCount > 0 && size !== record.bodyBytes) {
       log.error(record, {
@@ -233,11 +237,25 @@ export class PageChecker {
   }
 
   private startBatch(): void {
-    this.typeCounts.fill(0);
+    this.typesSeen = 0;
+    this.dataPages = 0;
     if (this.bad.size > 0) this.bad.clear();
     if (this.batch.count > 0 || this.batch.isFull) this.batch.clear();
     this.previous = -1;
     this.batchCount = 0;
     this.hasSuspects = false;
   }
+}
+
+/** Where the run of consecutive pfns of one type that begins at `start` ends, in words. */
+function endOfRun(words: Uint32Array, start: number, end: number): number {
+  // The hot loop: small, so that it is compiled soon, and compiled in a millisecond.
+  const high = words[start + 1]!;
+  let low = words[start]!;
+  let word = start + 2;
+  while (word < end && words[word] === low + 1 && words[word + 1] === high) {
+    low++;
+    word += 2;
+  }
+  return word;
 }

@@ -101,8 +101,11 @@ export class Cursor {
   /** Announces a record whose body begins at the current position. */
   record(fields: Omit<StreamRecord, "recordNumber" | "bodyOffset">): StreamRecord {
     this.recordNumber++;
-    this.onProgress(this.position);
-    return { ...fields, recordNumber: this.recordNumber, bodyOffset: this.position };
+    const { position: bodyOffset, recordNumber } = this;
+    this.onProgress(bodyOffset);
+    // Field by field: a spread costs three times as much, for each of a guest's batches.
+    const { layer, record, fileOffset, type, bodyBytes } = fields;
+    return { layer, record, recordNumber, fileOffset, type, bodyOffset, bodyBytes };
   }
 
   /** Gives the visitor what it wants of a body, passes over the rest, and looks at the padding. */
