@@ -1,34 +1,46 @@
-// Rows of damage: what is done to a valid stream, and every line that verifying it must give.
-// Offsets stand in the lines relative to the record they point into: "PAGE_DATA+0x8",
+// Rows of damage: what is done to a valid stream. Every line that verifying it must give stands in a
+// golden file. Offsets in the lines are relative to the record they point into: "PAGE_DATA+0x8",
 // "PAGE_DATA#1+0x8" for the second one of that name.
 
 import { expect, test } from "bun:test";
 import type { Format } from "../../lib/stream/detect.ts";
 import type { VerifyReport } from "../../lib/stream/verify/index.ts";
+import type { GoldenFile } from "./golden.ts";
 import { copyOf, encode, type Encoded, type StreamPlan } from "./stream-plan.ts";
 import { verifyBytes } from "./verify-bytes.ts";
 
-/** Title, what is done to the plan, and the lines. */
-export type DamageRow = readonly [string, (plan: StreamPlan) => void, readonly string[]];
+/** Title, and what is done to the plan. */
+export type DamageRow = readonly [string, (plan: StreamPlan) => void];
 
 export interface DamageOptions {
+  readonly golden: GoldenFile;
   readonly base: () => StreamPlan;
   /** Forced, where the damage hides what the stream is. */
   readonly format?: Format;
 }
 
-/** One test a row. */
-export function testDamage({ base, format }: DamageOptions, rows: readonly DamageRow[]): void {
-  test.each(rows as DamageRow[])("%s", (_, edit, lines) => {
-    const plan = copyOf(base());
-    edit(plan);
-    const encoded = encode(plan);
-    const report = verifyBytes(encoded.bytes, format === undefined ? {} : { format });
-    expect(relativeLines(report, plan, encoded)).toEqual([...lines]);
-    const errors = lines.filter((line) => line.startsWith("error")).length;
-    expect(report.errors).toBe(errors);
-    expect(report.verdict === "good").toBe(errors === 0);
-  });
+/** One test a row; `what` is damaged. */
+export function testDamage(
+  what: string,
+  { golden, base, format }: DamageOptions,
+  rows: readonly DamageRow[],
+): void {
+  for (const [title, edit] of rows) {
+    const name = `${what}: ${title}`;
+    golden.announce(name);
+    test(name, () => {
+      const plan = copyOf(base());
+      edit(plan);
+      const encoded = encode(plan);
+      const report = verifyBytes(encoded.bytes, format === undefined ? {} : { format });
+      const lines = relativeLines(report, plan, encoded);
+      golden.expectLines(name, lines);
+      const errors = lines.filter((line) => line.startsWith("error")).length;
+      const warnings = lines.length - errors;
+      expect({ errors: report.errors, warnings: report.warnings }).toEqual({ errors, warnings });
+      expect(report.verdict === "good").toBe(errors === 0);
+    });
+  }
 }
 
 /**
