@@ -24,6 +24,8 @@ export {
   LIBXL_HEADER,
   libxlRecordOf,
 } from "./libxl/index.ts";
+export { InspectReportSchema } from "./inspect/index.ts";
+export type { InspectIteration, InspectMemoryMap, InspectReport } from "./inspect/index.ts";
 export { FdSink, openOutput } from "./output/index.ts";
 export type { Output, OutputOptions } from "./output/index.ts";
 export { sampleStream } from "./sample.ts";
