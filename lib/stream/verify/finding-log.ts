@@ -1,5 +1,5 @@
-// Keeps the problems of a stream: all are counted, the first `limit` are kept. What a damaged
-// stream can repeat a million times costs no memory.
+// Keeps the problems of a stream: all are counted, the first `limit` are kept, and no warning keeps
+// an error out. What a damaged stream can repeat a million times costs no memory.
 
 import type { Finding, Place, Severity } from "../../bytes/index.ts";
 
@@ -10,6 +10,7 @@ export class FindingLog {
   /** Warnings that Xen's own verifier refuses a stream for. */
   strictWarnings = 0;
   private readonly limit: number;
+  private warningsKept = 0;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -19,15 +20,32 @@ export class FindingLog {
     if (finding.severity === "error") this.errors++;
     else this.warnings++;
     if (finding.severity === "warning" && finding.strict) this.strictWarnings++;
-    if (this.findings.length < this.limit) this.findings.push(finding);
+    this.keep(finding);
   }
 
-  /** Whether the same field of the same place was reported already. */
-  has({ fileOffset, record, field }: Finding): boolean {
-    return this.findings.some(
-      (known) =>
-        known.fileOffset === fileOffset && known.record === record && known.field === field,
-    );
+  /**
+   * Why the walk could not go on: kept whatever came before. `known`: the finding that was added
+   * when its header was announced, which is the same.
+   */
+  addStop(finding: Finding, known: Finding | undefined): void {
+    const stop = known ?? finding;
+    if (known === undefined) this.add(finding);
+    if (this.limit > 0 && !this.findings.includes(stop)) this.findings[this.limit - 1] = stop;
+  }
+
+  private keep(finding: Finding): void {
+    const { findings, limit } = this;
+    const isWarning = finding.severity === "warning";
+    if (findings.length === limit) {
+      if (isWarning || this.warningsKept === 0) return;
+      findings.splice(
+        findings.findLastIndex(({ severity }) => severity === "warning"),
+        1,
+      );
+      this.warningsKept--;
+    }
+    findings.push(finding);
+    if (isWarning) this.warningsKept++;
   }
 
   /** An error: a reader refuses it. */

@@ -59,6 +59,8 @@ class Verifier implements Visitor {
   private config: XlConfig = { type: undefined, name: undefined };
   private configIsJson = false;
   private qemu: QemuParser | undefined;
+  /** Of the last header. */
+  private readonly headerFindings: Finding[] = [];
 
   constructor({ limit, listener }: VerifyOptions) {
     this.log = new FindingLog(limit);
@@ -79,8 +81,10 @@ class Verifier implements Visitor {
   header(header: HeaderEvent, piece: Piece): void {
     this.listener.header?.(header, piece);
     const { layout, ...place } = header;
+    this.headerFindings.length = 0;
     for (const finding of check(layout, piece.view, piece.at, place)) {
       this.log.add(finding);
+      this.headerFindings.push(finding);
       // Behind a wrong magic number nothing means what the layout says.
       if (MAGIC_FIELDS.includes(finding.field)) break;
     }
@@ -90,6 +94,14 @@ class Verifier implements Visitor {
       this.configIsJson = (flags & CONFIG_JSON_MASK) !== 0;
     }
     if (header.record === "domain_header") this.checkGuestType(header);
+  }
+
+  /** The first error in a header is reported when the header is announced, and ends the walk. */
+  private addStop(stop: Finding): void {
+    const known = this.headerFindings.find(
+      ({ field, fileOffset }) => field === stop.field && fileOffset === stop.fileOffset,
+    );
+    this.log.addStop(stop, known);
   }
 
   /** The type in the config and the one in the image must be the same. */
@@ -183,7 +195,7 @@ class Verifier implements Visitor {
       compression,
     }: { readonly input: string; readonly compression: Compression | undefined },
   ): VerifyReport {
-    if (end.stopped !== undefined && !this.log.has(end.stopped)) this.log.add(end.stopped);
+    if (end.stopped !== undefined) this.addStop(end.stopped);
     const { log, libxc, legacy, config } = this;
     const pages = legacy.pagesSent > 0 ? legacy : libxc.pages;
     const domainType = libxc.image.domainType;
