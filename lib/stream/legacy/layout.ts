@@ -13,6 +13,7 @@
 // Everything is little endian and nothing is padded.
 
 import { assert } from "../../base/index.ts";
+import { any, exactly, u32, u64 } from "../../bytes/index.ts";
 
 /** A batch holds at most this many pfns (MAX_BATCH_SIZE). */
 export const LEGACY_BATCH_PFNS_MAX = 1024;
@@ -36,7 +37,11 @@ export type LegacyPayload =
   /** u32 size, so many bytes. */
   | { readonly kind: "sized" }
   /** ulong size, so many bytes: page contents of a compressed Remus stream. */
-  | { readonly kind: "compressed" };
+  | { readonly kind: "compressed" }
+  /** Pools of transcendent memory (tools/libxc/xc_tmem.c): TMEM_HEAD, then pools. */
+  | { readonly kind: "tmem" }
+  /** {u32 pool id, u64 object[3], u32 index} until a pool id of -1. */
+  | { readonly kind: "tmem_extra" };
 
 export interface LegacyChunk {
   readonly marker: number;
@@ -55,8 +60,8 @@ export const LEGACY_CHUNKS: readonly LegacyChunk[] = [
   chunk(-2, "VCPU_INFO", { kind: "vcpus" }),
   chunk(-3, "HVM_IDENT_PT", param(12)),
   chunk(-4, "HVM_VM86_TSS", param(15)),
-  chunk(-5, "TMEM", NONE),
-  chunk(-6, "TMEM_EXTRA", NONE),
+  chunk(-5, "TMEM", { kind: "tmem" }),
+  chunk(-6, "TMEM_EXTRA", { kind: "tmem_extra" }),
   // u32 mode, u64 nsec, u32 khz, u32 incarnation.
   chunk(-7, "TSC_INFO", { kind: "fixed", bytes: 20 }),
   chunk(-8, "HVM_CONSOLE_PFN", param(17)),
@@ -76,6 +81,34 @@ export const LEGACY_CHUNKS: readonly LegacyChunk[] = [
 const BY_MARKER = new Map(LEGACY_CHUNKS.map((entry) => [entry.marker, entry]));
 export const legacyChunkOf = (marker: number): LegacyChunk | undefined => BY_MARKER.get(marker);
 
+// ---- Transcendent memory ----------------------------------------------------------------------
+//
+// TMEM_HEAD, then pools until a pool id of -1: TMEM_POOL and, for a pool whose pages outlive the
+// guest's use of them, up to n_pages times {u64 object[3], u32 index, a page}, ended early by an
+// object of all ones. Xen dropped tmem in 4.13: no later stream can carry it.
+
+export const LEGACY_TMEM_HEAD = {
+  version: any(u32),
+  max_pools: any(u32),
+  end_of_versions: exactly(u32, 0xffff_ffff),
+  flags: any(u32),
+  weight: any(u32),
+  cap: any(u32),
+  end_of_settings: exactly(u32, 0xffff_ffff),
+};
+export const LEGACY_TMEM_POOL = {
+  id: any(u32),
+  flags: any(u32, "bits 4..7: page size, 4096 << n"),
+  n_pages: any(u32),
+  uuid_low: any(u64),
+  uuid_high: any(u64),
+};
+export const LEGACY_TMEM_OBJECT_BYTES = 24;
+export const LEGACY_TMEM_INDEX_BYTES = 4;
+export const LEGACY_TMEM_NO_POOL = 0xffff_ffff;
+/** TMEM_POOL_PAGESIZE_SHIFT and _MASK. */
+export const legacyTmemPageBytes = (flags: number): number => 4096 * 2 ** ((flags >>> 4) & 0xf);
+
 /**
  * Extended-info blocks. The size of "vcpu" tells the guest's width and is the context size in the
  * tail.
@@ -85,6 +118,8 @@ export const LEGACY_EXTENDED_BLOCK = "extv";
 export const LEGACY_XSAVE_BLOCK = "xcnt";
 export const LEGACY_VCPU_WIDTH: Readonly<Record<number, number>> = { 0xaf0: 4, 0x1430: 8 };
 export const LEGACY_EXTENDED_VCPU_BYTES = 128;
+/** Before the area of an XSAVE record: what xcnt counts and libxc's XSAVE record does not hold. */
+export const LEGACY_XSAVE_HEAD = { mask: any(u64), size: any(u64, "bytes of the area") };
 
 /**
  * Signatures of the QEMU record behind an HVM tail, 21 bytes each; how its length is told differs.

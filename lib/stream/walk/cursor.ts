@@ -1,40 +1,56 @@
 // A walk's place in its source: takes and passes over bytes, numbers records, and turns the end of
 // input into an error that names the place.
 
-import { plural } from "../../base/index.ts";
+import { assert, plural } from "../../base/index.ts";
 import {
   check,
   type Finding,
   type Layout,
   type Place,
+  type Sink,
   sizeOf,
   type Source,
   StreamError,
   WHOLE_BODY_BYTES,
 } from "../../bytes/index.ts";
-import type { Piece, StreamRecord, Visitor } from "./visitor.ts";
+import type { Piece, StreamRecord, Visitor, Want } from "./visitor.ts";
 
 /** Bodies are passed over in steps of this size, so that a rate limit and progress see them. */
 const SKIP_STEP_BYTES = 8 * 1024 * 1024;
 const RECORD_ALIGNMENT = 8;
+/** Less is written through the sink's buffer: cheaper than a system call of its own. */
+const MOVE_BYTES_MIN = 64 * 1024;
+const NO_HINTS = { width: undefined, guest: undefined, stopsBeforeQemu: false } as const;
 
 export interface CursorOptions {
   readonly source: Source;
   readonly visitor: Visitor;
   /** Called as the walk goes on, with the absolute offset. */
   readonly onProgress: (position: number) => void;
+  readonly legacy: LegacyHints | undefined;
+}
+
+/** What the caller knows of a legacy stream, which says nothing of it itself. */
+export interface LegacyHints {
+  /** Word width of the toolstack that wrote it; undefined: found by the first bytes. */
+  readonly width: 4 | 8 | undefined;
+  readonly guest: "pv" | "hvm" | undefined;
+  /** An HVM stream's QEMU record belongs to the next reader: not a byte of it is taken. */
+  readonly stopsBeforeQemu: boolean;
 }
 
 export class Cursor {
   readonly source: Source;
   readonly visitor: Visitor;
+  readonly legacy: LegacyHints;
   recordNumber = 0;
   private readonly onProgress: (position: number) => void;
 
-  constructor({ source, visitor, onProgress }: CursorOptions) {
+  constructor({ source, visitor, onProgress, legacy }: CursorOptions) {
     this.source = source;
     this.visitor = visitor;
     this.onProgress = onProgress;
+    this.legacy = legacy ?? NO_HINTS;
   }
 
   get position(): number {
@@ -71,8 +87,9 @@ export class Cursor {
   }
 
   /**
-   * Hands over `bytes` of a body in pieces. Of a body that the input cuts short only whole steps of
-   * WHOLE_BODY_BYTES are handed over: no visitor sees half a field, and every source gives the same.
+   * Hands over `bytes` of a body in pieces. Of a body that the input cuts short only whole steps
+   * of WHOLE_BODY_BYTES are handed over: no visitor sees half a field, and every source gives the
+   * same.
    */
   pieces(record: StreamRecord, bytes: number, give: (piece: Piece) => void): void {
     for (let done = 0; done < bytes;) {
@@ -112,15 +129,54 @@ export class Cursor {
   body(record: StreamRecord, headBytes: number): void {
     const { visitor } = this;
     const want = visitor.record(record);
-    const wanted = {
-      nothing: 0,
-      head: Math.min(headBytes, record.bodyBytes),
-      body: record.bodyBytes,
-    };
-    const bytes = wanted[want];
-    if (want === "head" && bytes > 0) visitor.body(record, this.take(bytes, record, "body"));
-    if (want === "body") this.pieces(record, bytes, (piece) => visitor.body(record, piece));
-    this.skip(record.bodyBytes - bytes, record, "body");
+    if (want === "body") {
+      return this.pieces(record, record.bodyBytes, (piece) => visitor.body(record, piece));
+    }
+    const bytes = want === "nothing" ? 0 : Math.min(headBytes, record.bodyBytes);
+    if (bytes > 0) visitor.body(record, this.take(bytes, record, "body"));
+    this.rest(record, want, { bytes: record.bodyBytes - bytes, field: "body" });
+  }
+
+  /** What is left of a body: on to the visitor's sink, or passed over. */
+  rest(
+    record: StreamRecord,
+    want: Want,
+    { bytes, field }: { readonly bytes: number; readonly field: string },
+  ): void {
+    if (want === "move") this.move(record, bytes, field);
+    else this.skip(bytes, record, field);
+  }
+
+  private move(record: StreamRecord, bytes: number, field: string): void {
+    const { sink } = this.visitor;
+    assert(sink, "a visitor that wants bodies moved has a sink");
+    for (let left = bytes; left > 0;) {
+      const step = Math.min(left, SKIP_STEP_BYTES);
+      const got = step < MOVE_BYTES_MIN ? this.copy(sink, step) : this.source.move(step, sink);
+      left -= got;
+      this.onProgress(this.position);
+      if (got < step) throw this.endOfInput(record, field, { wanted: bytes, got: bytes - left });
+    }
+  }
+
+  private copy(sink: Sink, bytes: number): number {
+    const got = this.source.take(bytes);
+    const { bytes: from, at } = this.source;
+    sink.write(from.subarray(at, at + got));
+    return got;
+  }
+
+  /** A body without a size, up to the end of the input. */
+  toTheEnd(record: StreamRecord): void {
+    const { source, visitor } = this;
+    const isWanted = visitor.record(record) === "body";
+    for (let bodyAt = 0; ;) {
+      const got = isWanted ? source.take(WHOLE_BODY_BYTES) : source.skip(SKIP_STEP_BYTES);
+      if (got > 0 && isWanted) visitor.body(record, this.piece(got, bodyAt));
+      this.onProgress(this.position);
+      if (got < (isWanted ? WHOLE_BODY_BYTES : SKIP_STEP_BYTES)) return;
+      bodyAt += got;
+    }
   }
 
   /** Takes the zero bytes behind a body; others are a warning: readers ignore them. */

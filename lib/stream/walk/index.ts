@@ -1,7 +1,9 @@
 // What other rooms may use of the walk.
+export type { LegacyHints } from "./cursor.ts";
 export type {
   Checkpoint,
   HeaderEvent,
+  LegacyGuest,
   PfnList,
   Piece,
   StreamRecord,

@@ -121,5 +121,5 @@ function walkPageData(cursor: Cursor, record: StreamRecord): void {
   }
   givePfns(cursor, record, { count, wordsPerPfn: 2 });
   if (want === "body") cursor.pieces(record, contentBytes, (piece) => visitor.pages(record, piece));
-  else cursor.skip(contentBytes, record, "page contents");
+  else cursor.rest(record, want, { bytes: contentBytes, field: "page contents" });
 }

@@ -1,13 +1,14 @@
 // What a walk announces, and what its visitors answer. Verify, inspect, relay and capture are
 // visitors of the same walk: none of them parses framing again.
 
-import type { Finding, Layout, Place } from "../../bytes/index.ts";
+import type { Finding, Layout, Place, Sink } from "../../bytes/index.ts";
 
 /**
  * What a visitor wants of a record's body: nothing (never read from a file, spliced away from a
- * pipe), its head (the fixed fields; for PAGE_DATA the pfn list), or all of it.
+ * pipe), its head (the fixed fields; for PAGE_DATA the pfn list), or all of it. "move": its head,
+ * and the rest goes to the visitor's sink without anybody looking at it.
  */
-export type Want = "nothing" | "head" | "body";
+export type Want = "nothing" | "head" | "body" | "move";
 
 /** A fixed header (xl save header, libxl, libxc image and domain headers, suspend image header). */
 export interface HeaderEvent extends Place {
@@ -20,6 +21,8 @@ export interface StreamRecord extends Place {
   readonly bodyOffset: number;
   /** Size of the body in bytes, padding not counted. */
   readonly bodyBytes: number;
+  /** The body goes on to the end of an input of unknown size; bodyBytes is 0. */
+  readonly isToTheEnd?: true;
 }
 
 /** A stretch of bytes that is valid only during the call it is passed to. */
@@ -53,7 +56,26 @@ export interface Checkpoint {
   readonly endOffset: number;
 }
 
+/** What the start of a legacy stream tells about the guest. */
+export interface LegacyGuest {
+  /** Word width in bytes of the toolstack that wrote the stream. */
+  readonly width: 4 | 8;
+  readonly p2mSize: number;
+  /** Word width of a PV guest; 0 for HVM, and then nothing of what follows means anything. */
+  readonly guestWidth: number;
+  readonly vcpuBytes: number;
+  readonly hasExtended: boolean;
+  /** Size of a vcpu's XSAVE record, its 16-byte head included; 0 for none. */
+  readonly xsaveBytes: number;
+}
+
 export interface Visitor {
+  /** Where "move" sends; a visitor without one never answers that. */
+  readonly sink?: Sink;
+  /** Bytes that are neither a header nor a record: a magic, a signature. */
+  literal?(place: Place, piece: Piece): void;
+  /** Behind a legacy stream's P2M_SIZE and extended info. */
+  legacyGuest?(guest: LegacyGuest): void;
   /** The header's bytes stand at `piece.at`. */
   header(header: HeaderEvent, piece: Piece): void;
   record(record: StreamRecord): Want;

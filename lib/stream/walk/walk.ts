@@ -7,7 +7,7 @@ import { type Finding, type Source, StreamError } from "../../bytes/index.ts";
 import { DETECT_BYTES, describeStranger, detectFormat, type Format } from "../detect.ts";
 import { type EndedIn, onTruncation, type StreamKind, type TruncationOutcome } from "../phases.ts";
 import { GO_MESSAGE } from "../xl/index.ts";
-import { Cursor, EndOfInput } from "./cursor.ts";
+import { Cursor, EndOfInput, type LegacyHints } from "./cursor.ts";
 import { walkLegacy } from "./legacy.ts";
 import { Progress, walkLibxc, walkLibxl } from "./libxl.ts";
 import type { Visitor } from "./visitor.ts";
@@ -18,6 +18,7 @@ export interface WalkOptions {
   /** undefined: found by the first bytes. */
   readonly format: Format | undefined;
   readonly onProgress: (position: number) => void;
+  readonly legacy?: LegacyHints;
 }
 
 /** What stands behind a stream's end. It belongs to somebody else: named, never an error. */
@@ -48,7 +49,12 @@ export interface WalkEnd {
 
 /** Walks the whole source. Throws only what is not about the stream itself (SystemError, Bug). */
 export function walk(source: Source, visitor: Visitor, options: WalkOptions): WalkEnd {
-  const cursor = new Cursor({ source, visitor, onProgress: options.onProgress });
+  const cursor = new Cursor({
+    source,
+    visitor,
+    onProgress: options.onProgress,
+    legacy: options.legacy,
+  });
   const progress = new Progress();
   let format = options.format;
   let stop: StreamError | undefined;

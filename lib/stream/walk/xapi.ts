@@ -19,6 +19,7 @@ export function walkXapi(cursor: Cursor, progress: Progress): void {
   const place = cursor.place("xapi", "signature");
   const signature = cursor.take(XAPI_SIGNATURE.byteLength, place, "signature");
   const found = signature.bytes.subarray(signature.at, signature.at + signature.length).slice();
+  cursor.visitor.literal?.(place, signature);
   if (sameBytes(found, XAPI_OLD_SIGNATURE)) return walkOldLayout(cursor, progress);
   if (!sameBytes(found, XAPI_SIGNATURE)) {
     const expected = '"XenSavedDomv2-" or "XenSavedDomain"';
@@ -85,8 +86,10 @@ function walkOldLayout(cursor: Cursor, progress: Progress): void {
   const begun = XAPI_OLD_QEMU_SIGNATURE.subarray(0, got);
   if (!sameBytes(bytes.subarray(start, start + got), begun)) return;
   const place = cursor.place("xapi", "qemu_header");
-  cursor.take(signatureBytes, place, "signature");
+  const signature = cursor.take(signatureBytes, place, "signature");
+  cursor.visitor.literal?.(place, signature);
   const head = cursor.take(sizeOf(XAPI_OLD_QEMU_HEAD), place, "length");
+  cursor.visitor.literal?.(place, head);
   const { length } = read(XAPI_OLD_QEMU_HEAD, head.view, head.at);
   if (length > XAPI_RECORD_BYTES_MAX) {
     const expected = `at most ${hex(XAPI_RECORD_BYTES_MAX)} for the QEMU record`;

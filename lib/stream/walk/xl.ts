@@ -19,6 +19,7 @@ export function walkXlHeader(cursor: Cursor): "libxl" | "legacy" {
     const expected = '"Xen saved domain, xl format"';
     throw cursor.fail(magicPlace, { field: "magic", expected, found: `bytes ${found.toHex()}` });
   }
+  cursor.visitor.literal?.(magicPlace, magic);
   const place = cursor.place("xl", "save_header");
   const swapped = cursor.source.peek(4) === 4;
   const { view: ahead, at: aheadAt } = cursor.source;
