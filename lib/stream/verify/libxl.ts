@@ -27,6 +27,8 @@ export class LibxlChecker {
   private qemu: QemuParser | undefined;
   private hasContext = false;
   private inCheckpoints = false;
+  /** Between a libxc CHECKPOINT and its CHECKPOINT_END. */
+  private inTail = false;
   /** Emulator contexts since the last checkpoint. */
   private emulatorContexts = 0;
 
@@ -107,9 +109,10 @@ export class LibxlChecker {
       const expected = `one ${layout.name} for one state of the guest`;
       log.warn(record, { field: "type", expected, found: "another one: the last one wins" });
     }
-    if (layout === LIBXL.checkpointState && !this.inCheckpoints) {
-      const expected = "a checkpointed stream before any CHECKPOINT_STATE";
-      log.error(record, { field: "type", expected, found: "a plain one" });
+    if (layout === LIBXL.checkpointState && (this.inTail || !this.inCheckpoints)) {
+      const expected = "CHECKPOINT_STATE only between two checkpoints";
+      const found = this.inTail ? "one within a checkpoint" : "one before the first checkpoint";
+      log.error(record, { field: "type", expected, found });
     }
     const isOver = layout === LIBXL.checkpointEnd || (layout === LIBXL.end && !this.inCheckpoints);
     if (!isOver) return;
@@ -140,7 +143,14 @@ export class LibxlChecker {
   recordEnd(record: StreamRecord): void {
     this.qemu?.finish();
     this.qemu = undefined;
-    if (record.type === LIBXL.checkpointEnd.type) this.inCheckpoints = true;
+    if (record.type !== LIBXL.checkpointEnd.type) return;
+    this.inCheckpoints = true;
+    this.inTail = false;
+  }
+
+  /** libxc met a CHECKPOINT: the records up to CHECKPOINT_END belong to it. */
+  checkpointBegins(): void {
+    this.inTail = true;
   }
 }
 

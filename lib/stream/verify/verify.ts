@@ -1,8 +1,8 @@
 // verify: a visitor that checks everything the walk announces, and the report of what it found.
 
-import { check, type Finding, read, type Source } from "../../bytes/index.ts";
+import { check, type Finding, offsetOf, read, type Source } from "../../bytes/index.ts";
 import type { Compression, Format } from "../detect.ts";
-import { DOMAIN_HVM, DOMAIN_PV } from "../libxc/index.ts";
+import { DOMAIN_HVM, DOMAIN_PV, LIBXC } from "../libxc/index.ts";
 import { parseQemuStream, type QemuParser } from "../qemu/index.ts";
 import {
   type Checkpoint,
@@ -15,7 +15,7 @@ import {
   type WalkEnd,
   type Want,
 } from "../walk/index.ts";
-import { xapiRecordOf } from "../xapi/index.ts";
+import { XAPI_HEADER, xapiRecordOf } from "../xapi/index.ts";
 import { CONFIG_JSON_MASK, SAVE_HEADER } from "../xl/index.ts";
 import { FindingLog } from "./finding-log.ts";
 import { LegacyChecker } from "./legacy.ts";
@@ -136,7 +136,9 @@ class Verifier implements Visitor {
   private xapiRecord(record: StreamRecord): Want {
     const content = xapiRecordOf(record.type)?.content;
     if (content === "end" && record.bodyBytes > 0) {
-      this.log.warn(record, { field: "length", expected: "0", found: record.bodyBytes });
+      const fileOffset = record.fileOffset + offsetOf(XAPI_HEADER, "length");
+      const found = record.bodyBytes;
+      this.log.warn(record, { field: "length", fileOffset, expected: "0", found });
     }
     if (content !== "qemu") return "nothing";
     this.qemu = parseQemuStream(
@@ -175,8 +177,10 @@ class Verifier implements Visitor {
   pages(): void {} // Never asked for: contents say nothing about the stream.
 
   recordEnd(record: StreamRecord): void {
-    if (record.layer === "libxc") this.libxc.recordEnd(record);
-    else if (record.layer === "libxl") this.libxl.recordEnd(record);
+    if (record.layer === "libxc") {
+      this.libxc.recordEnd(record);
+      if (record.type === LIBXC.checkpoint.type) this.libxl.checkpointBegins();
+    } else if (record.layer === "libxl") this.libxl.recordEnd(record);
     else if (record.layer === "legacy") this.legacy.recordEnd();
     this.qemu?.finish();
     this.qemu = undefined;

@@ -19,6 +19,10 @@ export interface XlConfig {
 }
 
 const HEAD_BYTES = sizeOf(CONFIG_HEAD);
+/** As libxl reads them (libxl_domain_type_from_string). */
+const GUEST_TYPES: readonly string[] = ["pv", "hvm", "pvh"];
+/** A parser's message quotes the text, however long its words are. */
+const FOUND_CHARS_MAX = 80;
 const NOTHING: XlConfig = { type: undefined, name: undefined };
 
 /**
@@ -61,16 +65,29 @@ function parseConfig(record: StreamRecord, json: Uint8Array, log: FindingLog): X
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
   } catch (error) {
     // SyntaxError or a TypeError for bytes that are not UTF-8: either way xl cannot read it.
-    const found = error instanceof Error ? error.message : "something else";
+    const message = error instanceof Error ? error.message : "something else";
+    const found = printable(message);
     log.error(record, { field: "config", fileOffset, expected: "JSON", found });
     return NOTHING;
   }
   const config = v.safeParse(Config, value);
   if (config.success) {
     const { type, name } = config.output.c_info;
-    return { type, name };
+    if (type === undefined || GUEST_TYPES.includes(type)) return { type, name };
+    const expected = `a c_info.type of ${GUEST_TYPES.join(", ")}`;
+    log.error(record, { field: "config", fileOffset, expected, found: printable(type) });
+    return { type: undefined, name };
   }
   const expected = "a guest's config with c_info";
-  log.error(record, { field: "config", fileOffset, expected, found: config.issues[0].message });
+  log.error(record, {
+    field: "config",
+    fileOffset,
+    expected,
+    found: printable(config.issues[0].message),
+  });
   return NOTHING;
 }
+
+/** The start of a text out of the stream, or about it, without what a terminal would act upon. */
+const printable = (text: string): string =>
+  `${text.slice(0, FOUND_CHARS_MAX).replace(/[^ -~]/g, "?")}${text.length > FOUND_CHARS_MAX ? "..." : ""}`;
