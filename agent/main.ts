@@ -2,7 +2,6 @@
 // status. The only file that sees process.argv or exits. Keep its imports few: `agent --version`
 // pays for them.
 
-import { basename } from "node:path";
 import { UsageError } from "../lib/base/index.ts";
 import { type CommandModule, COMMANDS, type CommandSpec, DROP_INS } from "./commands.ts";
 import { EXIT, exitStatusOf } from "./exit.ts";
@@ -58,4 +57,7 @@ async function report(error: unknown): Promise<number> {
   return status;
 }
 
-process.exitCode = await main(basename(process.argv0), process.argv.slice(2)).catch(report);
+/** Of a path, without node:path: loading that takes 0.4 ms, a tenth of a start. */
+const lastName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
+
+process.exitCode = await main(lastName(process.argv0), process.argv.slice(2)).catch(report);

@@ -1,6 +1,5 @@
 // How this program starts itself again: for what needs a second process of ours.
 
-import { join } from "node:path";
 import { cleanEnvironment } from "../lib/sys/index.ts";
 import { TARGET } from "./version.ts";
 
@@ -14,6 +13,6 @@ export interface SelfCommand {
 
 export const selfCommand = (): SelfCommand => ({
   executable: process.execPath,
-  words: TARGET === "source" ? [join(import.meta.dir, "main.ts")] : [],
+  words: TARGET === "source" ? [`${import.meta.dir}/main.ts`] : [],
   environment: cleanEnvironment(process.env),
 });
