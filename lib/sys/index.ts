@@ -45,6 +45,8 @@ export { createNewFile, NewFile } from "./new-file.ts";
 export type { Existing, FileIdentity, NewFileOptions } from "./new-file.ts";
 export { enlargePipe, makePipe, openNull, PIPE_BYTES_WANTED, spliceFully } from "./pipe.ts";
 export type { Pipe, SpliceResult } from "./pipe.ts";
+export { PollSet } from "./poll-set.ts";
+export type { Wanted } from "./poll-set.ts";
 export { waitReadable, waitWritable } from "./poll.ts";
 export { becomeIdle } from "./priority.ts";
 export type { IdlePriority } from "./priority.ts";
@@ -61,6 +63,21 @@ export {
 export type { Connection, Received, SocketKind, UnixAddress } from "./socket.ts";
 export { sendToSyslog, SYSLOG_PATH } from "./syslog.ts";
 export type { LogLines, Severity } from "./syslog.ts";
+export {
+  abandon,
+  bytesWaiting,
+  CANNOT_SPLICE,
+  makeNonBlocking,
+  PIPE_STEP_BYTES,
+  readReady,
+  shutdownWrites,
+  spliceReady,
+  stepBytes,
+  teeReady,
+  TRY_AGAIN,
+  writeReady,
+} from "./transfer.ts";
+export type { Blame, Bytes } from "./transfer.ts";
 export {
   copyFileRange,
   spliceFromFile,

@@ -34,6 +34,8 @@ const SYMBOLS = {
   fsync: { args: [int], returns: int },
   ftruncate: { args: [int, u64], returns: int },
   getpid: { args: [], returns: int },
+  getsockopt: { args: [int, int, int, ptr, ptr], returns: int },
+  ioctl: { args: [int, u64, ptr], returns: int },
   isatty: { args: [int], returns: int },
   kill: { args: [int, int], returns: int },
   linkat: { args: [int, ptr, int, ptr, int], returns: int },
