@@ -28,5 +28,5 @@ export { MemorySink } from "./memory-sink.ts";
 export { MemorySource } from "./memory-source.ts";
 export { BUILD_BYTES_MAX } from "./sink.ts";
 export type { Sink } from "./sink.ts";
-export { PEEK_BYTES_MAX, WHOLE_BODY_BYTES } from "./source.ts";
+export { Interrupted, PEEK_BYTES_MAX, WHOLE_BODY_BYTES } from "./source.ts";
 export type { Source } from "./source.ts";

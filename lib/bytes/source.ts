@@ -37,3 +37,11 @@ export interface Source extends Disposable {
 }
 
 export const PEEK_BYTES_MAX = 64;
+
+/**
+ * What a source throws when reading must stop for reasons outside the stream: the place it is
+ * passed on to has gone, somebody asked for it. It says nothing about the stream.
+ */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted"; // A literal: minifying renames the class itself.
+}

@@ -11,9 +11,12 @@ export class FindingLog {
   strictWarnings = 0;
   private readonly limit: number;
   private warningsKept = 0;
+  private readonly told: ((finding: Finding) => void) | undefined;
 
-  constructor(limit: number) {
+  /** `told`: of every finding at once, kept or not. */
+  constructor(limit: number, told?: (finding: Finding) => void) {
     this.limit = limit;
+    this.told = told;
   }
 
   add(finding: Finding): void {
@@ -21,6 +24,7 @@ export class FindingLog {
     else this.warnings++;
     if (finding.severity === "warning" && finding.strict) this.strictWarnings++;
     this.keep(finding);
+    this.told?.(finding);
   }
 
   /**

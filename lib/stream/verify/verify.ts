@@ -35,12 +35,17 @@ export interface VerifyOptions {
   readonly onProgress: (position: number) => void;
   /** Told of every header and record before it is checked: for listings. */
   readonly listener: VerifyListener;
+  /** See WalkOptions. */
+  readonly tailsElsewhere?: boolean;
 }
 
 export interface VerifyListener {
   readonly header?: Visitor["header"];
   readonly record?: (record: StreamRecord) => void;
   readonly body?: Visitor["body"];
+  readonly checkpoint?: Visitor["checkpoint"];
+  /** Told of each problem at once, the unlisted ones too. */
+  readonly finding?: (finding: Finding) => void;
 }
 
 /** Walks `source` to its end and checks everything. Throws SystemError and Bug only. */
@@ -63,7 +68,7 @@ class Verifier implements Visitor {
   private readonly headerFindings: Finding[] = [];
 
   constructor({ limit, listener }: VerifyOptions) {
-    this.log = new FindingLog(limit);
+    this.log = new FindingLog(limit, listener.finding);
     this.listener = listener;
     this.libxc = new LibxcChecker(this.log);
     this.legacy = new LegacyChecker(this.log);
@@ -186,7 +191,9 @@ class Verifier implements Visitor {
     this.qemu = undefined;
   }
 
-  checkpoint(_checkpoint: Checkpoint): void {} // The walk counts them.
+  checkpoint(checkpoint: Checkpoint): void {
+    this.listener.checkpoint?.(checkpoint); // The walk counts them.
+  }
 
   problem(finding: Finding): void {
     this.log.add(finding);

@@ -39,6 +39,12 @@ export class Progress {
   isColo = false;
   /** The input ended just behind a CHECKPOINT_END: a Remus stream never has an END. */
   endedAtCheckpoint = false;
+  /** Whether libxl's records behind a libxc CHECKPOINT are not in this input. */
+  readonly tailsElsewhere: boolean;
+
+  constructor(tailsElsewhere: boolean) {
+    this.tailsElsewhere = tailsElsewhere;
+  }
 
   step(event: PhaseEvent): void {
     const next = nextPhase(this.phase, event);
@@ -86,7 +92,8 @@ export function walkLibxc(cursor: Cursor, progress: Progress): "end" | "remus en
   progress.layer = "libxc";
   walkLibxcHeaders(cursor);
   while (walkLibxcRecords(cursor) === "checkpoint") {
-    walkCheckpointTail(cursor, progress);
+    if (progress.tailsElsewhere) passCheckpoint(cursor, progress);
+    else walkCheckpointTail(cursor, progress);
     if (!takeCheckpointStates(cursor, progress)) return "remus ended";
     progress.layer = "libxc";
   }
@@ -104,6 +111,17 @@ function walkCheckpointTail(cursor: Cursor, progress: Progress): void {
     if (record.type === LIBXL.checkpointEnd.type) break;
     progress.step("record");
   }
+  completeCheckpoint(cursor, progress);
+}
+
+/** The same where those records are not in this input. */
+function passCheckpoint(cursor: Cursor, progress: Progress): void {
+  progress.isCheckpointed = true;
+  progress.step("libxc_checkpoint");
+  completeCheckpoint(cursor, progress);
+}
+
+function completeCheckpoint(cursor: Cursor, progress: Progress): void {
   progress.step("checkpoint_end");
   progress.step("applied"); // Nothing is applied here: whether it could be, the visitor tells.
   progress.checkpoints++;

@@ -3,7 +3,7 @@
 // stream ended.
 
 import { plural } from "../../base/index.ts";
-import { type Finding, type Source, StreamError } from "../../bytes/index.ts";
+import { type Finding, Interrupted, type Source, StreamError } from "../../bytes/index.ts";
 import { DETECT_BYTES, describeStranger, detectFormat, type Format } from "../detect.ts";
 import { type EndedIn, onTruncation, type StreamKind, type TruncationOutcome } from "../phases.ts";
 import { GO_MESSAGE } from "../xl/index.ts";
@@ -19,6 +19,11 @@ export interface WalkOptions {
   readonly format: Format | undefined;
   readonly onProgress: (position: number) => void;
   readonly legacy?: LegacyHints;
+  /**
+   * libxl's records behind each libxc CHECKPOINT are not in this input: somebody else reads them
+   * from the same descriptor, or writes them there. So a save helper sees the stream.
+   */
+  readonly tailsElsewhere?: boolean;
 }
 
 /** What stands behind a stream's end. It belongs to somebody else: named, never an error. */
@@ -35,6 +40,8 @@ export interface WalkEnd {
   readonly stopped: Finding | undefined;
   /** The stop was the end of the input inside of something. */
   readonly isTruncated: boolean;
+  /** The source stopped the walk before the end, for reasons outside the stream. */
+  readonly isInterrupted: boolean;
   /**
    * What a receiver of this stream would do at its end, for a checkpointed stream that has no END.
    */
@@ -55,28 +62,31 @@ export function walk(source: Source, visitor: Visitor, options: WalkOptions): Wa
     onProgress: options.onProgress,
     legacy: options.legacy,
   });
-  const progress = new Progress();
+  const progress = new Progress(options.tailsElsewhere ?? false);
   let format = options.format;
   let stop: StreamError | undefined;
+  let isInterrupted = false;
   try {
     format ??= detect(cursor);
     walkFormat(cursor, progress, format);
   } catch (error) {
-    if (!(error instanceof StreamError)) throw error;
-    stop = error;
+    if (error instanceof StreamError) stop = error;
+    else if (error instanceof Interrupted) isInterrupted = true;
+    else throw error;
   }
   const isTruncated = stop instanceof EndOfInput;
   return {
     format,
     stopped: stop?.finding,
     isTruncated,
+    isInterrupted,
     outcome: outcomeOf(progress, isTruncated),
     position: cursor.position,
     records: cursor.recordNumber,
     checkpoints: progress.checkpoints,
     lastCheckpointEnd: progress.lastCheckpointEnd,
     kind: progress.isColo ? "colo" : progress.isCheckpointed ? "remus" : "plain",
-    trailing: stop === undefined ? trailingOf(source, format) : undefined,
+    trailing: stop === undefined && !isInterrupted ? trailingOf(source, format) : undefined,
   };
 }
 
