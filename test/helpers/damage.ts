@@ -1,5 +1,5 @@
-// Rows of damage: what is done to a valid stream. Every line that verifying it must give stands in a
-// golden file. Offsets in the lines are relative to the record they point into: "PAGE_DATA+0x8",
+// Rows of damage: what is done to a valid stream. Every line that verifying it must give stands in
+// a golden file. Offsets in the lines are relative to the record they point into: "PAGE_DATA+0x8",
 // "PAGE_DATA#1+0x8" for the second one of that name.
 
 import { expect, test } from "bun:test";

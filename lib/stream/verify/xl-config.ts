@@ -89,5 +89,7 @@ function parseConfig(record: StreamRecord, json: Uint8Array, log: FindingLog): X
 }
 
 /** The start of a text out of the stream, or about it, without what a terminal would act upon. */
-const printable = (text: string): string =>
-  `${text.slice(0, FOUND_CHARS_MAX).replace(/[^ -~]/g, "?")}${text.length > FOUND_CHARS_MAX ? "..." : ""}`;
+function printable(text: string): string {
+  const more = text.length > FOUND_CHARS_MAX ? "..." : "";
+  return `${text.slice(0, FOUND_CHARS_MAX).replace(/[^ -~]/g, "?")}${more}`;
+}

@@ -171,9 +171,9 @@ function countDataPages(words: Uint32Array, wordsPerPfn: number): number {
 }
 
 function walkPvTail(cursor: Cursor, state: LegacyState): void {
+  const place = cursor.place("legacy", "UNMAPPED_PFNS");
   const unmapped = takeU32(cursor, "UNMAPPED_PFNS", "count");
   if (unmapped > state.p2mSize) {
-    const place = cursor.place("legacy", "UNMAPPED_PFNS");
     const expected = `at most p2m_size, ${hex(state.p2mSize)}`;
     throw cursor.fail(place, { field: "count", expected, found: hex(unmapped) });
   }

@@ -78,7 +78,8 @@ describe("the report of a stream", () => {
     const report = verifyBytes(encode(plan).bytes, {});
     expect(findingLines(report)).toEqual([
       "error libxc image_header.version at 0xc: expected 0x2 or 0x3, found 0x4",
-      "warning! libxc image_header.options at 0x10: expected no bits but 0x1 (big-endian), found 0x2",
+      "warning! libxc image_header.options at 0x10: " +
+        "expected no bits but 0x1 (big-endian), found 0x2",
     ]);
     expect(report).toMatchObject({ errors: 1, warnings: 1 });
   });

@@ -88,7 +88,7 @@ describe("a stream cut short", () => {
   });
 
   test("the pieces of a large body that is cut are whole steps", () => {
-    // A p2m list of 1.5 MiB, cut behind 1.25 MiB and 3 bytes: the row that is cut is never looked at.
+    // A p2m list of 1.5 MiB, cut behind 1.25 MiB and 3 bytes: nobody looks at the row that is cut.
     const random = randomNumbers(7);
     const plan = VALID_PLANS["libxc version 3, PV 64"]!();
     const frames = plan.records.find(({ name }) => name === "X86_PV_P2M_FRAMES")!;
