@@ -6,7 +6,16 @@ import { hex } from "../base/index.ts";
 export type Severity = "error" | "warning";
 
 /** The framing that a record belongs to, outermost first. */
-export type Layer = "input" | "xl" | "xapi" | "libxl" | "libxc" | "legacy" | "hvm_context" | "qemu";
+export type Layer =
+  | "input"
+  | "xl"
+  | "xapi"
+  | "libxl"
+  | "libxc"
+  | "legacy"
+  | "hvm_context"
+  | "qemu"
+  | "manifest";
 
 /** Where a header or record stands. Offsets are absolute in the input. */
 export interface Place {

@@ -36,6 +36,7 @@ export {
   STDOUT_FD,
 } from "./file.ts";
 export type { FileKind } from "./file.ts";
+export { createNewFolder, NewFolder, openInFolder, PLAIN_NAME } from "./folder.ts";
 export { Loop, READY_MASK } from "./loop.ts";
 export type { ReadyHandler, Timer } from "./loop.ts";
 export { mapWindow, Window, WINDOW_BYTES_MAX } from "./mapping.ts";

@@ -20,8 +20,8 @@ import { assert, RefusedError, SystemError } from "../base/index.ts";
 import { cPath, pointer, reserve } from "./arena.ts";
 import { EEXIST, EINVAL, EISDIR, EMLINK, ENOENT, ENOSYS, EOPNOTSUPP, EPERM } from "./errno.ts";
 import { Fd, openForReading, openForWriting, statOf } from "./file.ts";
+import { type Guard, startGuard } from "./guard.ts";
 import { lastErrno, libc, SYSCALL } from "./libc.ts";
-import { makePipe } from "./pipe.ts";
 import { withoutSignals } from "./signals.ts";
 import { syncFile, writeError } from "./write.ts";
 
@@ -41,8 +41,6 @@ const NAME_BYTES_MAX = 200;
 
 /** linkat and rename take two paths; cPath() has room for one. */
 const otherPath = reserve(4096);
-const newline = reserve(16);
-newline.bytes[0] = 0x0a;
 
 /** What is to happen to a file that stands there already. */
 export type Existing = "replace" | "refuse";
@@ -291,41 +289,7 @@ function rename(from: string, target: Target): void {
   throw writeError(target.name, { call: "rename", errno, object: `"${target.path}"` });
 }
 
-// ---- The watching process ---------------------------------------------------------------------
-
 interface Temporary {
   readonly path: string;
   readonly guard: Guard | undefined;
-}
-
-interface Guard {
-  /** The file is in its place, or gone: there is nothing to remove. */
-  dismiss(): void;
-}
-
-/** Ends at a line of input; removes the file when the input ends without one: we are dead then. */
-const GUARD_SCRIPT = 'read -r line || rm -f -- "$1"';
-
-/** In a session of its own: what is typed at the terminal stops us and not the guard. */
-function startGuard(path: string): Guard | undefined {
-  const { readEnd, writeEnd } = makePipe();
-  try {
-    const child = Bun.spawn(["/bin/sh", "-c", GUARD_SCRIPT, "sh", path], {
-      stdio: [readEnd.number, "ignore", "ignore"],
-      detached: true,
-      env: { PATH: "/usr/bin:/bin" },
-    });
-    child.unref();
-  } catch {
-    writeEnd[Symbol.dispose](); // No shell here: only a kill can then leave the file behind.
-    return undefined;
-  } finally {
-    readEnd[Symbol.dispose]();
-  }
-  return {
-    dismiss() {
-      libc.write(writeEnd.number, pointer(newline.address), 1);
-      writeEnd[Symbol.dispose]();
-    },
-  };
 }
