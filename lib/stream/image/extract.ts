@@ -1,0 +1,58 @@
+// Takes a stream apart into a folder; manifest.ts says what is in it.
+
+import { type Source, StreamError } from "../../bytes/index.ts";
+import { createNewFolder, type NewFolder } from "../../sys/index.ts";
+import type { Format } from "../detect.ts";
+import { walk, type WalkEnd } from "../walk/index.ts";
+import { Extractor } from "./extractor.ts";
+import { FolderWriter } from "./folder-writer.ts";
+import { type Manifest, MANIFEST_NAME, MANIFEST_VERSION } from "./manifest.ts";
+
+export interface ExtractOptions {
+  /** undefined: found by the first bytes. */
+  readonly format: Format | undefined;
+  /** Take apart what can be read of a stream that is damaged or cut short. */
+  readonly allowsDamage: boolean;
+  /** What stands behind the end is the input's too: never for a pipe that others read on. */
+  readonly takesRest: boolean;
+  readonly onProgress: (position: number) => void;
+}
+
+export interface Extracted {
+  readonly end: WalkEnd;
+  readonly pages: number;
+}
+
+/**
+ * Takes `source` apart into a new folder at `path`, which is there whole or not at all. Throws
+ * StreamError for a stream that cannot be read to its end, SystemError and RefusedError.
+ */
+export function extractStream(source: Source, path: string, options: ExtractOptions): Extracted {
+  using folder = createNewFolder(path);
+  const extracted = extractInto(folder, source, options);
+  folder.commit();
+  return extracted;
+}
+
+/** The same into a folder that the caller commits, or throws away. */
+export function extractInto(folder: NewFolder, source: Source, options: ExtractOptions): Extracted {
+  using writer = new FolderWriter(folder);
+  const visitor = new Extractor(writer, source);
+  const end = walk(visitor.source, visitor, options);
+  const { stopped, format } = end;
+  const isFine = stopped === undefined || end.outcome === "failover" || options.allowsDamage;
+  if (stopped !== undefined && (!isFine || format === undefined)) throw new StreamError(stopped);
+  visitor.finish(end, options.takesRest);
+  const manifest: Manifest = {
+    agent_image: MANIFEST_VERSION,
+    format: format!, // Without one the walk has stopped.
+    kind: end.kind,
+    checkpoints: end.checkpoints,
+    source: { name: source.name, bytes: visitor.bytes, records: end.records },
+    stopped: stopped === undefined ? null : new StreamError(stopped).message,
+  };
+  const text = `${JSON.stringify(manifest, null, 2)}\n`;
+  writer.file(MANIFEST_NAME).sink.write(new TextEncoder().encode(text));
+  writer.finishAll();
+  return { end, pages: visitor.pagesKept };
+}
