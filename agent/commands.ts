@@ -57,6 +57,14 @@ const GUEST_OPTIONS: readonly OptionSpec[] = [
 
 export const STREAM_FORMATS = ["xl", "libxl", "libxc", "xapi", "legacy"] as const;
 
+const FORMAT_OPTION: OptionSpec = {
+  name: "format",
+  short: "f",
+  value: "FORMAT",
+  choices: STREAM_FORMATS,
+  summary: "do not detect the format: xl, libxl, libxc, xapi or legacy",
+};
+
 export const COMPLETION_SHELLS = ["bash", "zsh", "fish"] as const;
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -73,13 +81,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       "From a pipe or socket it never reads beyond the end of the stream.",
     ],
     options: [
-      {
-        name: "format",
-        short: "f",
-        value: "FORMAT",
-        choices: STREAM_FORMATS,
-        summary: "do not detect the format: xl, libxl, libxc, xapi or legacy",
-      },
+      FORMAT_OPTION,
       { name: "strict", summary: "also fail on what the specification forbids but readers accept" },
       { name: "limit", value: "COUNT", summary: "report at most so many problems (default 100)" },
       JSON_OPTION,
@@ -90,6 +92,32 @@ export const COMMANDS: readonly CommandSpec[] = [
       HELP_OPTION,
     ],
     load: () => import("./commands/stream/verify.ts"),
+  },
+  {
+    name: "squash",
+    operands: "[STREAM] --to FILE",
+    summary: "fold a live or checkpointed stream into one plain image",
+    description: [
+      "Writes what a restore of STREAM would end up with as one plain stream of the same format: " +
+        "the last version of every page, the last state of vcpus and devices, and END records. " +
+        "Of a checkpointed (Remus, COLO) stream that is the last complete checkpoint, which is " +
+        "what failover would give, or the one named by --at. Page data behind a VERIFY record is " +
+        "left out, as a restore only compares it.",
+      "FILE appears whole or not at all; a file that stands there is replaced then. - is " +
+        "standard output. A STREAM that is no file (a pipe, compressed data) is kept in a file " +
+        "without a name meanwhile, beside FILE or in --spool.",
+    ],
+    options: [
+      { name: "to", short: "o", value: "FILE", summary: "write the image to FILE" },
+      { name: "at", value: "N", summary: "take checkpoint N, counted from 1, not the last one" },
+      FORMAT_OPTION,
+      { name: "spool", value: "DIR", summary: "keep a stream that is no file there meanwhile" },
+      JSON_OPTION,
+      { name: "quiet", short: "q", summary: "print nothing; only the exit status tells" },
+      ...GUEST_OPTIONS,
+      HELP_OPTION,
+    ],
+    load: () => import("./commands/stream/squash.ts"),
   },
   {
     name: "sample",

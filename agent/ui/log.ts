@@ -23,6 +23,8 @@ async function say(level: Level, message: string): Promise<void> {
 /** One clear error. */
 export const printError = (message: string): Promise<void> => say("error", message);
 export const printWarning = (message: string): Promise<void> => say("warn", message);
+/** What the operator should know of and need not act on. */
+export const printNote = (message: string): Promise<void> => say("info", message);
 
 /** Our own mistake: everything a report needs. */
 export function printBug(error: unknown, version: string): Promise<void> {

@@ -1,7 +1,7 @@
 // What other rooms may use of stream.
 export type { Compression, Format } from "./detect.ts";
-export { EXPAND_STATUS, openInput, rateLimiter } from "./input/index.ts";
-export type { Input, SelfCommand } from "./input/index.ts";
+export { EXPAND_STATUS, openInput, rateLimiter, storeInput } from "./input/index.ts";
+export type { Input, SelfCommand, StoredInput } from "./input/index.ts";
 export { formatDocs } from "./format-docs.ts";
 export {
   DOMAIN_HEADER,
@@ -29,6 +29,8 @@ export type { InspectIteration, InspectMemoryMap, InspectReport } from "./inspec
 export { FdSink, openOutput } from "./output/index.ts";
 export type { Output, OutputOptions } from "./output/index.ts";
 export { sampleStream } from "./sample.ts";
+export { squashStream, SquashReportSchema } from "./squash/index.ts";
+export type { SquashReport } from "./squash/index.ts";
 export { VerifyReportSchema, verifyStream, withError } from "./verify/index.ts";
 export type { VerifyListener, VerifyReport } from "./verify/index.ts";
 export type { HeaderEvent, Piece, StreamRecord } from "./walk/index.ts";

@@ -1,7 +1,7 @@
 // agent schema: what the JSON documents of the other commands look like, as JSON Schema.
 
 import * as v from "valibot";
-import { VerifyReportSchema } from "../../../lib/stream/index.ts";
+import { SquashReportSchema, VerifyReportSchema } from "../../../lib/stream/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { parseOptions } from "../../options.ts";
@@ -12,6 +12,7 @@ import { print } from "../../ui/output.ts";
 /** Every command with --json, and its document. */
 export const DOCUMENTS = {
   check: CheckDocument,
+  squash: SquashReportSchema,
   verify: VerifyReportSchema,
 } as const;
 const NAMES = Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[];

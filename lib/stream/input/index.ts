@@ -6,3 +6,5 @@ export { openInput } from "./open-input.ts";
 export type { Input, InputOptions } from "./open-input.ts";
 export { PipeSource } from "./pipe-source.ts";
 export { rateLimiter } from "./rate-limit.ts";
+export { storeInput } from "./stored-input.ts";
+export type { StoredInput } from "./stored-input.ts";

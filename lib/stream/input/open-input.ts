@@ -27,8 +27,17 @@ export interface Input {
   readonly source: Source;
   /** Set when the offsets of the source are those of the expanded stream. */
   readonly compression: Compression | undefined;
+  /** A file or block device that holds the stream as it is, to be read again and again. */
+  readonly file: StoredFile | undefined;
   /** Lets go of everything, and tells what was wrong with the compressed data, if anything. */
   close(): Promise<Finding | undefined>;
+}
+
+export interface StoredFile {
+  /** Belongs to the source. */
+  readonly fd: Fd;
+  /** Where the stream begins. */
+  readonly start: number;
 }
 
 export interface InputOptions {
@@ -70,7 +79,7 @@ function inputOf(fd: Fd, options: InputOptions): Input {
   const bytesTotal = kind === "file" ? stats.size : sizeBySeeking(fd, start);
   const compression = detectCompression(firstBytes(fd, start));
   if (compression !== undefined) return expandedInput(fd, { compression, prefix: "" }, options);
-  return plainInput(new FileSource(fd, { bytesTotal, start }));
+  return plainInput(new FileSource(fd, { bytesTotal, start }), { fd, start });
 }
 
 function firstBytes(fd: Fd, start: number): Uint8Array {
@@ -84,15 +93,16 @@ function pipeInput(fd: Fd, kind: FileKind, options: InputOptions): Input {
   const got = source.peek(MAGIC_BYTES);
   const first = source.bytes.slice(source.at, source.at + got);
   const compression = detectCompression(first);
-  if (compression === undefined) return plainInput(source);
+  if (compression === undefined) return plainInput(source, undefined);
   const sameInput = duplicate(fd.number, fd.name);
   source[Symbol.dispose]();
   return expandedInput(sameInput, { compression, prefix: first.toHex() }, options);
 }
 
-const plainInput = (source: Source): Input => ({
+const plainInput = (source: Source, file: StoredFile | undefined): Input => ({
   source,
   compression: undefined,
+  file,
   close() {
     source[Symbol.dispose]();
     return Promise.resolve(undefined);
@@ -109,6 +119,7 @@ function expandedInput(
   return {
     source,
     compression,
+    file: undefined,
     close() {
       source[Symbol.dispose]();
       return expander.finish();

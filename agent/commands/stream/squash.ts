@@ -1,0 +1,77 @@
+// agent squash: what would this stream restore, or fail over, to? As one plain image.
+
+import * as v from "valibot";
+import { UsageError } from "../../../lib/base/index.ts";
+import { openOutput, squashStream, type SquashReport } from "../../../lib/stream/index.ts";
+import { becomeIdle, isTerminal, STDOUT_FD } from "../../../lib/sys/index.ts";
+import { type Invocation, STREAM_FORMATS } from "../../commands.ts";
+import { EXIT } from "../../exit.ts";
+import { countOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
+import { print, printToStderr } from "../../ui/output.ts";
+import { startProgress } from "../../ui/progress.ts";
+import { renderSquashReport } from "../../ui/squash-report.ts";
+import { heldBack, openStored } from "./stored.ts";
+
+const Options = v.strictObject({
+  _: v.pipe(v.array(v.string()), v.maxLength(1, "wanted one stream")),
+  to: v.string("name what to write with --to FILE, or - for standard output"),
+  at: v.optional(countOption),
+  format: v.optional(v.picklist(STREAM_FORMATS, `wanted one of ${STREAM_FORMATS.join(", ")}`)),
+  spool: v.optional(v.string()),
+  json: switchOption,
+  quiet: switchOption,
+  rate: v.optional(sizeOption),
+  idle: switchOption,
+});
+type SquashCommandOptions = v.InferOutput<typeof Options>;
+
+export async function run({ argv, spec }: Invocation): Promise<number> {
+  const options = parseOptions(Options, spec, argv);
+  const toStandardOutput = options.to === "-" || options.to === "1";
+  if (toStandardOutput && options.json) {
+    throw new UsageError("Cannot run squash: --json and the image both go to standard output");
+  }
+  if (toStandardOutput && isTerminal(STDOUT_FD)) {
+    throw new UsageError("Cannot write an image to the terminal: use --to FILE");
+  }
+  if (options.idle) becomeIdle();
+  const report = await squashOperand(options._[0] ?? "-", options);
+  if (options.quiet) return EXIT.ok;
+  if (options.json) print(`${JSON.stringify(report, null, 2)}\n`);
+  else (toStandardOutput ? printToStderr : print)(renderSquashReport(report));
+  return EXIT.ok;
+}
+
+async function squashOperand(
+  operand: string,
+  { to, at, format, spool, quiet, rate }: SquashCommandOptions,
+): Promise<SquashReport> {
+  const request = { verb: "squash", spool, output: to, isVerbose: !quiet };
+  const input = await openStored(operand, request);
+  try {
+    using output = openOutput(to, { existing: "replace", inputs: input.identities });
+    const { bytesTotal } = input.first;
+    const progress = startProgress({ bytesTotal, wanted: !quiet });
+    const told = () => {
+      const holdBack = heldBack(rate); // Each walk begins anew.
+      return (position: number) => {
+        progress.at(position);
+        holdBack(position);
+      };
+    };
+    try {
+      const report = await squashStream(input, output.sink, {
+        format,
+        at,
+        onSpooled: told(),
+        onWritten: told(),
+      });
+      output.commit();
+      return report;
+    } finally {
+      progress.clear();
+    }
+  } finally {
+    await input.close();
+  }
+}
