@@ -13,7 +13,7 @@
 // Everything is little endian and nothing is padded.
 
 import { assert } from "../../base/index.ts";
-import { any, exactly, u32, u64 } from "../../bytes/index.ts";
+import { any, atLeast, exactly, reserved, sizeOf, u32, u64 } from "../../bytes/index.ts";
 
 /** A batch holds at most this many pfns (MAX_BATCH_SIZE). */
 export const LEGACY_BATCH_PFNS_MAX = 1024;
@@ -25,6 +25,30 @@ export const LEGACY_BLOB_BYTES_MAX = 128 * 1024 * 1024;
 /** A pfn entry: type in bits 31..28, pfn in 27..0, in 64-bit streams too. */
 export const LEGACY_TYPE_SHIFT = 28;
 export const LEGACY_PFN_MASK = 0x0fff_ffff;
+
+/** Not in the order of libxc's record of the same name. */
+export const LEGACY_TSC_INFO = {
+  mode: any(u32),
+  nsec: any(u64),
+  khz: any(u32),
+  incarnation: any(u32),
+};
+/** An HVM parameter; which one, the chunk says. */
+export const LEGACY_PARAM = { padding: reserved(u32), value: any(u64) };
+/** Behind the body of an HVM stream: three more HVM parameters, by these indices. */
+export const LEGACY_MAGIC_PFNS = { ioreq: any(u64), bufioreq: any(u64), store: any(u64) };
+export const LEGACY_MAGIC_PARAMS = { ioreq: 5n, bufioreq: 6n, store: 1n } as const;
+
+/** The toolstack chunk, as libxl fills it: PHYSMAP_HEAD, then `count` times PHYSMAP and a name. */
+export const LEGACY_PHYSMAP_HEAD = { version: exactly(u32, 1), count: any(u32) };
+export const LEGACY_PHYSMAP = {
+  phys_offset: any(u64),
+  start_addr: any(u64),
+  size: any(u64),
+  namelen: atLeast(u32, 1),
+};
+/** A 64-bit toolstack put the padding of its struct behind the name, and did not count it. */
+export const LEGACY_PHYSMAP_LEAK_BYTES: Readonly<Record<4 | 8, number>> = { 4: 0, 8: 4 };
 
 export type LegacyPayload =
   | { readonly kind: "none" }
@@ -62,8 +86,7 @@ export const LEGACY_CHUNKS: readonly LegacyChunk[] = [
   chunk(-4, "HVM_VM86_TSS", param(15)),
   chunk(-5, "TMEM", { kind: "tmem" }),
   chunk(-6, "TMEM_EXTRA", { kind: "tmem_extra" }),
-  // u32 mode, u64 nsec, u32 khz, u32 incarnation.
-  chunk(-7, "TSC_INFO", { kind: "fixed", bytes: 20 }),
+  chunk(-7, "TSC_INFO", { kind: "fixed", bytes: sizeOf(LEGACY_TSC_INFO) }),
   chunk(-8, "HVM_CONSOLE_PFN", param(17)),
   chunk(-9, "LAST_CHECKPOINT", NONE),
   chunk(-10, "HVM_ACPI_IOPORTS_LOCATION", param(19)),

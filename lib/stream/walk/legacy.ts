@@ -7,6 +7,8 @@ import { sizeOf } from "../../bytes/index.ts";
 import {
   LEGACY_BATCH_PFNS_MAX,
   LEGACY_EXTENDED_VCPU_BYTES,
+  LEGACY_MAGIC_PFNS,
+  LEGACY_PARAM,
   LEGACY_QEMU_SIGNATURE_BYTES,
   LEGACY_QEMU_SIGNATURES,
   LEGACY_TYPE_SHIFT,
@@ -23,8 +25,8 @@ import { walkTmem, walkTmemExtra } from "./legacy-tmem.ts";
 import { alignedWords } from "./pfn-list.ts";
 import type { StreamRecord } from "./visitor.ts";
 
-/** u32 of padding, u64. */
-const PARAM_BYTES = 12;
+const PARAM_BYTES = sizeOf(LEGACY_PARAM);
+const MAGIC_PFNS_BYTES = sizeOf(LEGACY_MAGIC_PFNS);
 const XSAVE_HEAD_BYTES = sizeOf(LEGACY_XSAVE_HEAD);
 
 /** In an xl save file the QEMU record of an HVM guest must be there: libxl wants it. */
@@ -193,7 +195,7 @@ const bare = (cursor: Cursor, name: string, bodyBytes: number): void =>
   whole(cursor, name, { bodyBytes, headBytes: 0 });
 
 function walkHvmTail(cursor: Cursor, inXl: boolean): void {
-  bare(cursor, "MAGIC_PFNS", 24); // u64 ioreq, bufioreq and store pfn.
+  bare(cursor, "MAGIC_PFNS", MAGIC_PFNS_BYTES);
   bare(cursor, "HVM_CONTEXT", takeSize(cursor, "HVM_CONTEXT", 4));
   if (cursor.legacy.stopsBeforeQemu) return;
   const place = cursor.place("legacy", "QEMU");
