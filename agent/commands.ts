@@ -120,6 +120,48 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/stream/squash.ts"),
   },
   {
+    name: "extract",
+    operands: "[STREAM] --to DIR",
+    summary: "take a stream apart into files that can be read and edited",
+    description: [
+      "Takes STREAM apart into the new folder DIR: manifest.json, records.jsonl with every header " +
+        "and record in order, config.json, emulator.bin, xenstore.json and the other bodies, " +
+        "pages.log with all page contents as they were sent, and trailing.bin with what stood " +
+        "behind the end. agent assemble makes a stream of it again, the same bytes where nothing " +
+        "was edited. DIR appears whole or not at all.",
+      "Lengths and padding are made anew when it is put together, so that a part may be edited in " +
+        "place: another name or disk in config.json, another emulator.bin.",
+    ],
+    options: [
+      { name: "to", short: "o", value: "DIR", summary: "make the folder DIR" },
+      { name: "damaged", summary: "take apart also what is cut short or damaged, as far as it goes" },
+      FORMAT_OPTION,
+      { name: "quiet", short: "q", summary: "print nothing; only the exit status tells" },
+      ...GUEST_OPTIONS,
+      HELP_OPTION,
+    ],
+    load: () => import("./commands/stream/extract.ts"),
+  },
+  {
+    name: "assemble",
+    operands: "DIR --to FILE",
+    summary: "put a stream together from what agent extract made",
+    description: [
+      "Writes the stream that the folder DIR holds to FILE, which appears whole or not at all; a " +
+        "file that stands there is replaced then. - is standard output. The stream is verified " +
+        "first: one with errors is not written, unless --damaged is given. A stream that goes to a " +
+        "pipe cannot be verified before.",
+    ],
+    options: [
+      { name: "to", short: "o", value: "FILE", summary: "write the stream to FILE" },
+      { name: "damaged", summary: "write the stream also if it is not valid" },
+      { name: "quiet", short: "q", summary: "print nothing; only the exit status tells" },
+      ...GUEST_OPTIONS,
+      HELP_OPTION,
+    ],
+    load: () => import("./commands/stream/assemble.ts"),
+  },
+  {
     name: "sample",
     operands: "FILE",
     summary: "write a small valid xl save file to try the other commands on",

@@ -26,6 +26,8 @@ export {
 } from "./libxl/index.ts";
 export { InspectReportSchema } from "./inspect/index.ts";
 export type { InspectIteration, InspectMemoryMap, InspectReport } from "./inspect/index.ts";
+export { assembleFolder, extractStream } from "./image/index.ts";
+export type { Assembled, Extracted } from "./image/index.ts";
 export { FdSink, openOutput } from "./output/index.ts";
 export type { Output, OutputOptions } from "./output/index.ts";
 export { sampleStream } from "./sample.ts";

@@ -70,6 +70,7 @@ export {
   CANNOT_SPLICE,
   makeNonBlocking,
   PIPE_STEP_BYTES,
+  readerGone,
   readReady,
   shutdownWrites,
   spliceReady,

@@ -7,7 +7,17 @@
 
 import type { SystemError } from "../base/index.ts";
 import { pointer, reserve } from "./arena.ts";
-import { EAGAIN, EBADF, EINTR, EINVAL, ENOSYS, EPERM, ESPIPE, systemError } from "./errno.ts";
+import {
+  EAGAIN,
+  EBADF,
+  EINTR,
+  EINVAL,
+  ENOSYS,
+  EPERM,
+  EPIPE,
+  ESPIPE,
+  systemError,
+} from "./errno.ts";
 import { type Fd, type FileKind, openForWriting } from "./file.ts";
 import { lastErrno, libc } from "./libc.ts";
 import { writeError } from "./write.ts";
@@ -54,7 +64,8 @@ export function spliceReady(from: Fd, to: Fd, bytes: number, blame: Blame): numb
   if (moved >= 0) return moved;
   if (errno === EAGAIN || errno === EINTR) return TRY_AGAIN;
   if (CANNOT.has(errno)) return CANNOT_SPLICE;
-  throw transferError(blame === "source" ? from : to, blame, { call: "splice", errno });
+  const side = errno === EPIPE ? "target" : blame; // Only who is written to can answer that.
+  throw transferError(side === "source" ? from : to, side, { call: "splice", errno });
 }
 
 /** Copies up to `bytes` from the front of one pipe into another without taking them out. */
@@ -104,6 +115,10 @@ function transferError(
   if (blame === "target") return writeError(fd.name, { ...failed, object });
   return systemError(`Cannot read "${fd.name}"`, { ...failed, object });
 }
+
+/** What a write to a pipe without readers would be told. */
+export const readerGone = (fd: Fd): SystemError =>
+  writeError(fd.name, { call: "poll", errno: EPIPE, object: fd.name });
 
 /** Makes a descriptor non-blocking for everybody who has it: only for one that we opened. */
 export function makeNonBlocking(own: Fd): void {

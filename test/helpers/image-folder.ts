@@ -3,8 +3,11 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MemorySink, MemorySource } from "../../lib/bytes/index.ts";
-import { assembleStream } from "../../lib/stream/image/assemble.ts";
-import { extractStream, type ExtractOptions } from "../../lib/stream/image/extract.ts";
+
+import { extractInto, type ExtractOptions } from "../../lib/stream/image/extract.ts";
+import { createNewFolder } from "../../lib/sys/folder.ts";
+import { FolderReader } from "../../lib/stream/image/folder-reader.ts";
+import { writeStream } from "../../lib/stream/image/line-writer.ts";
 
 export interface TakenApart {
   readonly folder: string;
@@ -17,19 +20,22 @@ export function takeApart(
   folder: string,
   options: Partial<ExtractOptions>,
 ): TakenApart {
-  extractStream(new MemorySource("built", bytes), folder, {
+  using made = createNewFolder(folder);
+  extractInto(made, new MemorySource("built", bytes), {
     format: undefined,
     allowsDamage: false,
     takesRest: true,
     onProgress: () => undefined,
     ...options,
   });
+  made.commit();
   return { folder, lines: () => readLines(folder) };
 }
 
 export function putTogether(folder: string): Uint8Array {
   const sink = new MemorySink();
-  assembleStream(folder, sink, { onProgress: () => undefined });
+  using reader = new FolderReader(folder);
+  writeStream(reader, sink, () => undefined);
   return sink.contents;
 }
 

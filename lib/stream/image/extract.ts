@@ -1,6 +1,6 @@
 // Takes a stream apart into a folder; manifest.ts says what is in it.
 
-import { type Source, StreamError } from "../../bytes/index.ts";
+import { type Finding, type Source, StreamError } from "../../bytes/index.ts";
 import { createNewFolder, type NewFolder } from "../../sys/index.ts";
 import type { Format } from "../detect.ts";
 import { walk, type WalkEnd } from "../walk/index.ts";
@@ -20,16 +20,26 @@ export interface ExtractOptions {
 
 export interface Extracted {
   readonly end: WalkEnd;
+  /** Page contents in the log. */
   readonly pages: number;
+  /** It was read to its end, or as far as a receiver would. */
+  readonly isComplete: boolean;
 }
 
 /**
- * Takes `source` apart into a new folder at `path`, which is there whole or not at all. Throws
- * StreamError for a stream that cannot be read to its end, SystemError and RefusedError.
+ * Takes `source` apart into a new folder at `path`, which is there whole or not at all. `close` says
+ * behind the last byte what was wrong with the data around the stream. Throws StreamError for a
+ * stream that cannot be read to its end, SystemError and RefusedError.
  */
-export function extractStream(source: Source, path: string, options: ExtractOptions): Extracted {
+export async function extractStream(
+  source: Source,
+  path: string,
+  options: ExtractOptions & { close(): Promise<Finding | undefined> },
+): Promise<Extracted> {
   using folder = createNewFolder(path);
   const extracted = extractInto(folder, source, options);
+  const damage = await options.close();
+  if (damage !== undefined && !options.allowsDamage) throw new StreamError(damage);
   folder.commit();
   return extracted;
 }
@@ -40,8 +50,9 @@ export function extractInto(folder: NewFolder, source: Source, options: ExtractO
   const visitor = new Extractor(writer, source);
   const end = walk(visitor.source, visitor, options);
   const { stopped, format } = end;
-  const isFine = stopped === undefined || end.outcome === "failover" || options.allowsDamage;
-  if (stopped !== undefined && (!isFine || format === undefined)) throw new StreamError(stopped);
+  const isComplete = stopped === undefined || end.outcome === "failover";
+  const isTaken = isComplete || (options.allowsDamage && format !== undefined);
+  if (stopped !== undefined && !isTaken) throw new StreamError(stopped);
   visitor.finish(end, options.takesRest);
   const manifest: Manifest = {
     agent_image: MANIFEST_VERSION,
@@ -54,5 +65,5 @@ export function extractInto(folder: NewFolder, source: Source, options: ExtractO
   const text = `${JSON.stringify(manifest, null, 2)}\n`;
   writer.file(MANIFEST_NAME).sink.write(new TextEncoder().encode(text));
   writer.finishAll();
-  return { end, pages: visitor.pagesKept };
+  return { end, pages: visitor.pagesKept, isComplete };
 }

@@ -1,10 +1,19 @@
 // Reads a folder that a stream was taken apart into. Nobody vouches for it: names, sizes and every
 // line are checked, and nothing is opened through a link or outside of the folder.
 
+import { lstatSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import * as v from "valibot";
 import { plural } from "../../base/index.ts";
 import { StreamError } from "../../bytes/index.ts";
-import { borrow, type Fd, openInFolder, readAt, statOf } from "../../sys/index.ts";
+import {
+  borrow,
+  type Fd,
+  type FileIdentity,
+  openInFolder,
+  readAt,
+  statOf,
+} from "../../sys/index.ts";
 import {
   type BytesPlace,
   HeaderSchema,
@@ -67,6 +76,14 @@ export class FolderReader implements Disposable {
   constructor(path: string) {
     this.path = path;
     this.manifest = this.json(MANIFEST_NAME, ManifestSchema);
+  }
+
+  /** Every file in the folder: what must not be written over meanwhile. */
+  identities(): FileIdentity[] {
+    return readdirSync(this.path).flatMap((name) => {
+      const stats = lstatSync(join(this.path, name), { throwIfNoEntry: false });
+      return stats === undefined ? [] : [stats];
+    });
   }
 
   /** Every line with its place, in order. */

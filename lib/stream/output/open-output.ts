@@ -19,6 +19,8 @@ import { FdSink } from "./fd-sink.ts";
 
 export interface Output extends Disposable {
   readonly sink: Sink;
+  /** To read back what was flushed; undefined for what is no file, or was there already. */
+  readonly newFile: Fd | undefined;
   /** Hands on the last bytes; a file is then there for good. Without it, nothing is left of it. */
   commit(): void;
 }
@@ -78,6 +80,9 @@ class FileOutput implements Output {
     this.file = file;
     this.sink = new FdSink(file.fd, "file");
   }
+  get newFile(): Fd {
+    return this.file.fd;
+  }
   commit(): void {
     this.sink.flush();
     this.file.commit();
@@ -90,6 +95,7 @@ class FileOutput implements Output {
 
 class PlainOutput implements Output {
   readonly sink: FdSink;
+  readonly newFile = undefined;
   private readonly fd: Fd;
   constructor(fd: Fd, sink: FdSink) {
     this.fd = fd;

@@ -44,5 +44,9 @@ export const CONFIG_HEAD = { config_len: any(u32, "size of the config in bytes, 
 export const BANNER = "xl migration receiver ready, send binary domain data.\n";
 /** What the sender sends behind the stream when the receiver may go on. */
 export const GO_MESSAGE = "domain is yours, you are cleared to unpause\0";
+/** The receiver has read the whole stream. */
+export const RECEIVED_MESSAGE = "domain received, ready to unpause\0";
+/** One byte follows: 0, or what went wrong when the receiver unpaused its copy. */
+export const RESULT_MESSAGE = "my copy unpause results are as follows\0";
 assert(BANNER.length === 54, "the receiver's banner is 54 bytes");
 assert(GO_MESSAGE.length === 44, "the sender's message is 44 bytes");
