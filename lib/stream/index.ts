@@ -24,7 +24,7 @@ export {
   LIBXL_HEADER,
   libxlRecordOf,
 } from "./libxl/index.ts";
-export { InspectReportSchema } from "./inspect/index.ts";
+export { InspectReportSchema, inspectStream } from "./inspect/index.ts";
 export type { InspectIteration, InspectMemoryMap, InspectReport } from "./inspect/index.ts";
 export { assembleFolder, extractStream } from "./image/index.ts";
 export type { Assembled, Extracted } from "./image/index.ts";

@@ -20,5 +20,7 @@ export {
   XSAVE_HEADER,
 } from "./layout.ts";
 export type { BodySize, TypeLayout } from "./layout.ts";
+export { DEVICE_FIELDS, IOAPIC_ENTRIES_AT, IOAPIC_MASKED_BIT, RTC_CMOS_BYTES } from "./devices.ts";
+export type { DeviceField } from "./devices.ts";
 export { HVM_CONTEXT_FINDINGS_MAX, parseHvmContext } from "./parse.ts";
 export type { HvmContextEntry, HvmContextParser, HvmContextVisitor } from "./parse.ts";

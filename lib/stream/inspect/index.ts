@@ -1,3 +1,8 @@
 // What other rooms may use of inspect.
+export { inspectStream } from "./inspect.ts";
+export type { InspectOptions } from "./inspect.ts";
+export type { OnPage, PageRange } from "./page-versions.ts";
+export type { OnDetailPiece } from "./record-detail.ts";
 export { InspectReportSchema } from "./report.ts";
 export type { InspectIteration, InspectMemoryMap, InspectReport } from "./report.ts";
+export type { InspectVcpu, PageVersion, RecordDetail } from "./report-state.ts";

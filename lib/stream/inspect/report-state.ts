@@ -45,6 +45,7 @@ export const HvmParamSchema = v.strictObject({
   index: count("number of the parameter"),
   name: v.nullable(text("such as STORE_PFN; null where unknown")),
   value: hex64("its value"),
+  meaning: v.nullable(text("what the value says, where it does not speak for itself")),
 });
 
 export const HvmContextSchema = v.strictObject({
@@ -181,6 +182,7 @@ export type InspectHvmContext = v.InferOutput<typeof HvmContextSchema>;
 export type InspectEmulator = v.InferOutput<typeof EmulatorSchema>;
 export type InspectCpuid = v.InferOutput<typeof CpuidSchema>;
 export type InspectConfig = v.InferOutput<typeof ConfigSchema>;
+export type XenstorePair = v.InferOutput<typeof XenstorePairSchema>;
 export type InspectSuspendImage = v.InferOutput<typeof SuspendImageSchema>;
 export type RecordDetail = v.InferOutput<typeof RecordDetailSchema>;
 export type PageVersion = v.InferOutput<typeof PageVersionSchema>;

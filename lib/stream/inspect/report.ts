@@ -1,8 +1,8 @@
 // What inspecting a stream gives. InspectReportSchema is the documented schema of `agent inspect
-// --json` (`agent schema inspect` prints it) and all that text and HTML output are made from: fields
-// are only ever added. Offsets are byte offsets in the input, from 0; in compressed input, in the
-// expanded stream. Offsets, sizes, pfns and counts are plain numbers: none reaches 2^53. 64-bit
-// values that may are strings, in hex ("0x1f") or, where a field says so, in decimal digits.
+// --json` (`agent schema inspect` prints it) and all that text and HTML output are made from:
+// fields are only ever added. Offsets are byte offsets in the input, from 0; in compressed input,
+// in the expanded stream. Offsets, sizes, pfns and counts are plain numbers: none reaches 2^53.
+// 64-bit values that may are strings, in hex ("0x1f") or, where a field says so, in decimal digits.
 // Lists that a stream could make long are bounded; what was left off is counted beside them.
 
 import * as v from "valibot";
@@ -155,9 +155,9 @@ const IterationsSchema = v.strictObject({
   list: v.pipe(
     v.array(IterationSchema),
     v.description(
-      "A stream holds no times. An iteration begins where the pfns of a batch are not above those " +
-        "of the batch before, and behind a checkpoint; two passes that happen to continue each " +
-        "other count as one.",
+      "A stream holds no times. An iteration begins where the pfns of a batch are not above " +
+        "those of the batch before, and behind a checkpoint; two passes that happen to continue " +
+        "each other count as one.",
     ),
   ),
   resent_pages: count("entries of all iterations whose pfn had been sent before"),

@@ -1,5 +1,12 @@
 // What other rooms may use of the libxc stream format.
 export {
+  HVM_PARAM_BUFIOREQ_PFN,
+  HVM_PARAM_IOREQ_PFN,
+  HVM_PARAM_STORE_PFN,
+  hvmParamMeaning,
+  hvmParamName,
+} from "./hvm-params.ts";
+export {
   CPUID_LEAF,
   DOMAIN_HEADER,
   DOMAIN_HVM,
@@ -28,3 +35,5 @@ export {
 export type { LibxcRecordLayout, Tail } from "./layout.ts";
 export { PAGE_TYPES, PFN_HIGH_MASK, pfnOf, RESERVED_HIGH_MASK, TYPE_SHIFT } from "./page-types.ts";
 export type { PageType } from "./page-types.ts";
+export { VCPU_FLAGS, vcpuContextOf } from "./vcpu-context.ts";
+export type { VcpuContextLayout } from "./vcpu-context.ts";

@@ -1,5 +1,6 @@
 // What other rooms may use of verify.
+export { FindingLog } from "./finding-log.ts";
 export { FindingSchema, VerifyReportSchema } from "./report.ts";
 export type { VerifyReport } from "./report.ts";
-export { verifyStream, withError } from "./verify.ts";
+export { reportFinding, verifyStream, withError } from "./verify.ts";
 export type { VerifyListener, VerifyOptions } from "./verify.ts";

@@ -261,7 +261,7 @@ export function withError(report: VerifyReport, finding: Finding): VerifyReport 
   return { ...report, verdict, errors: report.errors + 1, findings };
 }
 
-const reportFinding = (finding: Finding) => ({
+export const reportFinding = (finding: Finding) => ({
   severity: finding.severity,
   strict: finding.strict,
   layer: finding.layer,

@@ -1,0 +1,177 @@
+// What was sent of the guest's memory: entries by type, what each pfn was sent with last and how
+// often, and the whole of it as a map of at most 1024 bins.
+
+import { LEGACY_PFN_MASK, LEGACY_TYPE_SHIFT } from "../legacy/index.ts";
+import { PAGE_TYPES, pfnOf, TYPE_SHIFT } from "../libxc/index.ts";
+import type { PfnList, StreamRecord } from "../walk/index.ts";
+import {
+  CELL_DUPLICATE_MASK,
+  CELL_TIMES_MASK,
+  CELL_TYPE_SHIFT,
+  CELL_ZERO_MASK,
+  PfnMap,
+} from "./pfn-map.ts";
+import type { InspectMemory, InspectMemoryMap } from "./report.ts";
+
+const BINS_MAX = 1024;
+/** XTAB with pfn 0: a legacy saver's mark for a run that could not be mapped. Not an entry. */
+export const LEGACY_UNMAPPED_ENTRY = 0xf000_0000;
+const HIGH_REST_MASK = 0x0fff_ffff;
+
+/** What a part of a batch's list held. */
+export interface PartCounts {
+  entries: number;
+  withContents: number;
+  sentBefore: number;
+  /** undefined: no entry at all. */
+  firstPfn: number | undefined;
+  lastPfn: number;
+  lowest: number;
+  highest: number;
+}
+
+/** Upper bounds of the classes of how often a pfn was sent. */
+const TIMES_CLASSES: readonly (number | null)[] = [1, 2, 3, 4, 8, 16, 32, 64, 128, 256, null];
+
+const HAS_CONTENTS = Uint8Array.from(PAGE_TYPES, ({ hasData }) => (hasData ? 1 : 0));
+const isPopulated = (type: number): boolean => PAGE_TYPES[type]!.hasData || type === 0xe;
+
+export class Memory {
+  readonly map = new PfnMap();
+  private readonly sentByType = new Float64Array(16);
+  private sent = 0;
+  private withContents = 0;
+  private sentBefore = 0;
+
+  /** Notes the entries of (a part of) a batch. The hot path of inspect. */
+  add(record: StreamRecord, { words, wordsPerPfn, count }: PfnList): PartCounts {
+    const { map, sentByType } = this;
+    const isLegacy = record.layer === "legacy";
+    const part: PartCounts = newPart();
+    for (let index = 0; index < count; index++) {
+      const low = words[index * wordsPerPfn]!;
+      let type: number;
+      let pfn: number;
+      if (isLegacy) {
+        if (low === LEGACY_UNMAPPED_ENTRY) continue;
+        type = low >>> LEGACY_TYPE_SHIFT;
+        pfn = low & LEGACY_PFN_MASK;
+      } else {
+        const high = words[index * 2 + 1]!;
+        type = high >>> TYPE_SHIFT;
+        pfn = (high & HIGH_REST_MASK) === 0 ? low : pfnOf(low, high);
+      }
+      sentByType[type]!++;
+      part.entries++;
+      part.withContents += HAS_CONTENTS[type]!;
+      if (map.send(pfn, type)) part.sentBefore++;
+      part.firstPfn ??= pfn;
+      part.lastPfn = pfn;
+      if (pfn < part.lowest) part.lowest = pfn;
+      if (pfn > part.highest) part.highest = pfn;
+    }
+    this.sent += part.entries;
+    this.withContents += part.withContents;
+    this.sentBefore += part.sentBefore;
+    return part;
+  }
+
+  /** `hasContents`: zero and duplicate pages were looked for. */
+  report({ hasContents }: { readonly hasContents: boolean }): InspectMemory {
+    const { map } = this;
+    const pfnsByType = new Float64Array(16);
+    const byTimes = new Float64Array(CELL_TIMES_MASK + 1);
+    map.forEachPage((_, cells) => {
+      for (const cell of cells) {
+        if (cell === 0) continue;
+        pfnsByType[cell >>> CELL_TYPE_SHIFT]!++;
+        byTimes[cell & CELL_TIMES_MASK]!++;
+      }
+    });
+    const known = !map.isFull;
+    const populated = pfnsByType.reduce((sum, pfns, type) => {
+      return isPopulated(type) ? sum + pfns : sum;
+    }, 0);
+    return {
+      sent: this.sent,
+      with_contents: this.withContents,
+      sent_again: this.sentBefore,
+      pfns: known ? map.count : null,
+      highest_pfn: map.highest < 0 ? null : map.highest,
+      populated_pfns: known ? populated : null,
+      types: PAGE_TYPES.map(({ name, hasData }, type) => ({
+        type,
+        name,
+        has_contents: hasData,
+        sent: this.sentByType[type]!,
+        pfns: known ? pfnsByType[type]! : null,
+      })).filter(({ sent }) => sent > 0),
+      times_sent: timesClasses(byTimes),
+      map: known && map.highest >= 0 ? mapOf(map, hasContents) : null,
+    };
+  }
+}
+
+const newPart = (): PartCounts => ({
+  entries: 0,
+  withContents: 0,
+  sentBefore: 0,
+  firstPfn: undefined,
+  lastPfn: 0,
+  lowest: Number.MAX_SAFE_INTEGER,
+  highest: 0,
+});
+
+function timesClasses(byTimes: Float64Array): InspectMemory["times_sent"] {
+  let least = 1;
+  return TIMES_CLASSES.map((most) => {
+    let pfns = 0;
+    for (let times = least; times <= (most ?? CELL_TIMES_MASK); times++) pfns += byTimes[times]!;
+    const row = { least, most, pfns };
+    least = (most ?? 0) + 1;
+    return row;
+  }).filter(({ pfns }) => pfns > 0);
+}
+
+/** Which list of the map counts a type. */
+const classOf = (type: number): keyof InspectMemoryMap => {
+  const { known, tableLevel, hasData } = PAGE_TYPES[type]!;
+  if (!known) return "unknown";
+  if (hasData) return tableLevel > 0 ? "page_table" : "normal";
+  return type === 0xd ? "broken" : type === 0xe ? "allocated" : "hole";
+};
+
+function mapOf(map: PfnMap, hasContents: boolean): InspectMemoryMap {
+  const pfnsPerBin = Math.ceil((map.highest + 1) / BINS_MAX);
+  const bins = Math.ceil((map.highest + 1) / pfnsPerBin);
+  const list = (): number[] => Array.from({ length: bins }, () => 0);
+  const made = {
+    pfns_per_bin: pfnsPerBin,
+    bins,
+    normal: list(),
+    page_table: list(),
+    allocated: list(),
+    hole: list(),
+    broken: list(),
+    unknown: list(),
+    sent_again: list(),
+    sends: list(),
+    zero: hasContents ? list() : null,
+    duplicate: hasContents ? list() : null,
+  };
+  const byType = PAGE_TYPES.map((_, type) => made[classOf(type)] as number[]);
+  map.forEachPage((firstPfn, cells) => {
+    for (let at = 0; at < cells.length; at++) {
+      const cell = cells[at]!;
+      if (cell === 0) continue;
+      const bin = Math.floor((firstPfn + at) / pfnsPerBin);
+      const times = cell & CELL_TIMES_MASK;
+      byType[cell >>> CELL_TYPE_SHIFT]![bin]!++;
+      made.sends[bin]! += times;
+      if (times > 1) made.sent_again[bin]!++;
+      if ((cell & CELL_ZERO_MASK) !== 0 && made.zero !== null) made.zero[bin]!++;
+      if ((cell & CELL_DUPLICATE_MASK) !== 0 && made.duplicate !== null) made.duplicate[bin]!++;
+    }
+  });
+  return made;
+}
