@@ -65,6 +65,9 @@ const FORMAT_OPTION: OptionSpec = {
   summary: "do not detect the format: xl, libxl, libxc, xapi or legacy",
 };
 
+/** What a relay does with a stream that it found bad. */
+export const RELAY_ON_ERROR = ["pass", "cut"] as const;
+
 export const COMPLETION_SHELLS = ["bash", "zsh", "fish"] as const;
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -162,6 +165,45 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/stream/assemble.ts"),
   },
   {
+    name: "relay",
+    operands: "[-- COMMAND...]",
+    summary: "pass a stream on, verified on its way",
+    description: [
+      "Passes a stream from standard input to standard output, or through COMMAND: to its input, " +
+        "and what it answers back to standard output. Page contents are moved by the kernel. " +
+        "Everything is passed on, also what stands behind the stream. A report follows on stderr.",
+      "xl migrate -s 'agent relay -- ssh' GUEST HOST verifies a migration on its way and follows " +
+        "what the two sides say to each other. SIGUSR2 makes a relay with a COMMAND report how it " +
+        "stands; every relay answers on its control socket. Exit status: 3 for a bad stream, else " +
+        "that of COMMAND.",
+    ],
+    options: [
+      { name: "from", value: "STREAM", summary: "a path or descriptor instead of standard input" },
+      { name: "to", value: "STREAM", summary: "a path or descriptor instead of standard output" },
+      {
+        name: "format",
+        short: "f",
+        value: "FORMAT",
+        choices: STREAM_FORMATS,
+        summary: "do not detect the format: xl, libxl, libxc, xapi or legacy",
+      },
+      {
+        name: "on-error",
+        value: "ACTION",
+        choices: RELAY_ON_ERROR,
+        summary: "pass a bad stream on all the same (default), or cut it off",
+      },
+      { name: "capture", value: "FILE", summary: "keep a copy of the stream in a new file" },
+      { name: "control", value: "PATH", summary: "answer how it stands on this unix socket" },
+      { name: "limit", value: "COUNT", summary: "report at most so many problems (default 100)" },
+      { name: "json", summary: "report as one JSON document" },
+      { name: "quiet", short: "q", summary: "report nothing; only the exit status tells" },
+      ...GUEST_OPTIONS,
+      HELP_OPTION,
+    ],
+    load: () => import("./commands/stream/relay.ts"),
+  },
+  {
     name: "sample",
     operands: "FILE",
     summary: "write a small valid xl save file to try the other commands on",
@@ -228,6 +270,15 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [HELP_OPTION],
     hidden: true,
     load: () => import("./commands/host/self-test-child.ts"),
+  },
+  {
+    name: "relay-worker",
+    operands: "SETTINGS",
+    summary: "relay for a supervisor (used by agent relay itself)",
+    description: ["SETTINGS is a JSON document."],
+    options: [HELP_OPTION],
+    hidden: true,
+    load: () => import("./commands/stream/relay-worker.ts"),
   },
   {
     name: "expand",

@@ -30,6 +30,22 @@ export { assembleFolder, extractStream } from "./image/index.ts";
 export type { Assembled, Extracted } from "./image/index.ts";
 export { FdSink, openOutput } from "./output/index.ts";
 export type { Output, OutputOptions } from "./output/index.ts";
+export {
+  Capture,
+  inheritedEnd,
+  LIFELINE,
+  MessageGate,
+  openSourceEnd,
+  openTargetEnd,
+  ownEnd,
+  pipeForChildren,
+  relayCommand,
+  RelayReportSchema,
+  relayStream,
+  send,
+  workerEnds,
+} from "./relay/index.ts";
+export type { GatePipe, OnError, OwnedEnd, RelayReport, RelayResult } from "./relay/index.ts";
 export { sampleStream } from "./sample.ts";
 export { squashStream, SquashReportSchema } from "./squash/index.ts";
 export type { SquashReport } from "./squash/index.ts";

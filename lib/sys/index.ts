@@ -68,6 +68,7 @@ export {
   abandon,
   bytesWaiting,
   CANNOT_SPLICE,
+  duplicateForChild,
   makeNonBlocking,
   PIPE_STEP_BYTES,
   readerGone,

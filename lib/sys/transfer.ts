@@ -18,10 +18,13 @@ import {
   ESPIPE,
   systemError,
 } from "./errno.ts";
-import { type Fd, type FileKind, openForWriting } from "./file.ts";
+import { Fd, type FileKind, openForWriting } from "./file.ts";
 import { lastErrno, libc } from "./libc.ts";
 import { writeError } from "./write.ts";
 
+const F_DUPFD_CLOEXEC = 1030;
+/** No child of ours is given so many descriptors. */
+const CHILD_FD_LEAST = 32;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
@@ -114,6 +117,17 @@ function transferError(
   const object = fd.name;
   if (blame === "target") return writeError(fd.name, { ...failed, object });
   return systemError(`Cannot read "${fd.name}"`, { ...failed, object });
+}
+
+/**
+ * A duplicate with a number above those that a child is given. The runtime places a child's
+ * descriptors one after the other: one that stands where another goes would be overwritten.
+ */
+export function duplicateForChild(number: number, name: string): Fd {
+  const copy = libc.fcntl(number, F_DUPFD_CLOEXEC, CHILD_FD_LEAST);
+  const errno = copy === -1 ? lastErrno() : 0;
+  if (copy !== -1) return new Fd(copy, name);
+  throw systemError(`Cannot use ${name}`, { call: "fcntl", errno, object: `fd ${number}` });
 }
 
 /** What a write to a pipe without readers would be told. */

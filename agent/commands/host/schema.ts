@@ -1,7 +1,11 @@
 // agent schema: what the JSON documents of the other commands look like, as JSON Schema.
 
 import * as v from "valibot";
-import { SquashReportSchema, VerifyReportSchema } from "../../../lib/stream/index.ts";
+import {
+  RelayReportSchema,
+  SquashReportSchema,
+  VerifyReportSchema,
+} from "../../../lib/stream/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { parseOptions } from "../../options.ts";
@@ -13,6 +17,7 @@ import { print } from "../../ui/output.ts";
 export const DOCUMENTS = {
   check: CheckDocument,
   squash: SquashReportSchema,
+  relay: RelayReportSchema,
   verify: VerifyReportSchema,
 } as const;
 const NAMES = Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[];

@@ -1,0 +1,13 @@
+// What other rooms may use of relay.
+export { Capture } from "./capture.ts";
+export { pipeForChildren, relayCommand, send, workerEnds } from "./command.ts";
+export type { End } from "./channel.ts";
+export { LIFELINE } from "./lifeline.ts";
+export { MessageGate } from "./message-gate.ts";
+export type { GatePipe } from "./message-gate.ts";
+export { descriptorOf, inheritedEnd, openSourceEnd, openTargetEnd, ownEnd } from "./open-ends.ts";
+export type { TargetEnd } from "./open-ends.ts";
+export { relayStream } from "./relay.ts";
+export type { OnError, OwnedEnd, RelayOptions, RelayResult } from "./relay.ts";
+export { RelayReportSchema } from "./report.ts";
+export type { RelayReport } from "./report.ts";

@@ -1,0 +1,310 @@
+// A relay: verifyStream over a source whose bytes go on to a target.
+//
+//   walk      the stream is verified as it passes (relay-source.ts)
+//   rest      what stands behind it is passed on unseen: the sender's go-ahead; all of a bad
+//             stream, unless it is to be cut
+//   half      the target sees the end; the back channel goes on until the receiver has closed it
+//
+// With `isExact` nothing behind the stream is touched: it belongs to whoever has the descriptor
+// next.
+
+import { Bug } from "../../base/index.ts";
+import { type Finding, Interrupted, StreamError } from "../../bytes/index.ts";
+import { borrow, type Fd } from "../../sys/index.ts";
+import type { Format } from "../detect.ts";
+import { type VerifyReport, verifyStream } from "../verify/index.ts";
+import { BackChannel } from "./back-channel.ts";
+import type { Capture } from "./capture.ts";
+import { Channel, type End } from "./channel.ts";
+import { ControlSocket } from "./control-socket.ts";
+import { Handshake } from "./handshake.ts";
+import { Lifeline } from "./lifeline.ts";
+import type { MessageGate } from "./message-gate.ts";
+import { FOR_EVER, Pump } from "./pump.ts";
+import { RelaySource } from "./relay-source.ts";
+import type { RelayReport } from "./report.ts";
+
+export type OnError = "pass" | "cut";
+
+/** An end that can be let go of: whoever has the other side then sees it. */
+export interface OwnedEnd extends End {
+  letGo(): void;
+}
+
+export interface RelayOptions {
+  readonly source: OwnedEnd;
+  readonly target: OwnedEnd;
+  /** The receiver's words, and where they go. */
+  readonly back: { readonly from: OwnedEnd; readonly to: OwnedEnd } | undefined;
+  readonly format: Format | undefined;
+  readonly onError: OnError;
+  /** Keep at most so many findings; all are counted. */
+  readonly limit: number;
+  readonly rate: number | undefined;
+  readonly capture: Capture | undefined;
+  /** Path of the control socket. */
+  readonly control: string | undefined;
+  readonly lifeline: SupervisorLine | undefined;
+  readonly isExact: boolean;
+  /** A save helper's stream: see WalkOptions. */
+  readonly tailsElsewhere: boolean;
+  readonly gate: MessageGate | undefined;
+  readonly onProgress: (position: number) => void;
+}
+
+export interface SupervisorLine {
+  readonly fd: Fd;
+  readonly onStatus: (report: RelayReport) => void;
+  readonly onOrphaned: () => void;
+}
+
+export interface RelayResult {
+  readonly report: RelayReport;
+  /** Our own mistake, met on the way: the stream was passed on all the same where that can be. */
+  readonly bug: unknown;
+}
+
+/** Behind a stream so much is looked at; more than that is not xl's go-ahead. */
+const REST_SEEN_BYTES = 4096;
+const REST_STEP_BYTES = 1024 * 1024;
+/** What somebody who asks for the end waits for the answer of a receiver that has the guest. */
+const RESULT_WAIT_MS = 10_000;
+
+/** Relays until both directions are over. Throws only what concerns neither end (RefusedError). */
+export function relayStream(options: RelayOptions): RelayResult {
+  using relay = new Relay(options);
+  return relay.run();
+}
+
+class Relay implements Disposable {
+  private readonly options: RelayOptions;
+  private readonly pump = new Pump();
+  private readonly handshake = new Handshake();
+  private readonly channel: Channel;
+  private readonly source: RelaySource;
+  private readonly back: BackChannel | undefined;
+  private readonly control: ControlSocket | undefined;
+  private readonly lifeline: Lifeline | undefined;
+  private readonly startedAt = performance.now();
+  private ended: RelayReport["ended"] = "running";
+  private firstError: Finding | undefined;
+  private errors = 0;
+  private warnings = 0;
+  private behindTheEnd = 0;
+  private verify: VerifyReport | undefined;
+  private bug: unknown;
+  private stopDeadlineMs: number | undefined;
+
+  constructor(options: RelayOptions) {
+    this.options = options;
+    const { source, target, capture, rate, gate, control, lifeline } = options;
+    const mayRead = gate === undefined ? undefined : (): boolean => gate.mayRead;
+    this.channel = new Channel({ source, target, pump: this.pump, capture, rate, mayRead });
+    this.source = new RelaySource({
+      name: source.fd.name,
+      channel: this.channel,
+      onPassing: () => this.holdBackBadBytes(),
+    });
+    gate?.attach(this.channel);
+    this.back = this.openBack();
+    this.control =
+      control === undefined
+        ? undefined
+        : new ControlSocket(control, () => `${JSON.stringify(this.report(), null, 2)}\n`);
+    this.lifeline =
+      lifeline === undefined
+        ? undefined
+        : new Lifeline({
+            fd: lifeline.fd,
+            onStatus: () => lifeline.onStatus(this.report()),
+            onStop: () => this.stop("the relay was told to end"),
+            onOrphaned: () => {
+              lifeline.onOrphaned();
+              this.pump.stop("the relay's supervisor has gone");
+            },
+          });
+    for (const duty of [this.lifeline, gate, this.back, this.control]) {
+      if (duty !== undefined) this.pump.addDuty(duty);
+    }
+  }
+
+  private openBack(): BackChannel | undefined {
+    const { back } = this.options;
+    if (back === undefined) return undefined;
+    return new BackChannel({
+      ...back,
+      onBytes: (bytes) => {
+        this.handshake.feed("to_sender", bytes);
+        return this.handshake.isUnderstood;
+      },
+      letGo: () => {
+        back.from.letGo();
+        back.to.letGo();
+      },
+    });
+  }
+
+  run(): RelayResult {
+    const { options } = this;
+    this.guarded(() => this.walk());
+    if (this.ended === "running") this.guarded(() => this.passRest());
+    if (this.ended === "running") this.ended = "end";
+    // First the target: its end is what the receiver waits for.
+    options.target.letGo();
+    if (!options.isExact) options.source.letGo();
+    this.guarded(() => this.finishDuties());
+    options.capture?.finish(this.ended === "end");
+    return { report: this.report(), bug: this.bug };
+  }
+
+  private walk(): void {
+    const { format, limit, tailsElsewhere, gate, onProgress } = this.options;
+    this.verify = verifyStream(this.source, {
+      format,
+      compression: undefined,
+      limit,
+      tailsElsewhere,
+      onProgress,
+      listener: {
+        finding: (finding) => this.note(finding),
+        checkpoint: () => gate?.checkpoint(),
+      },
+    });
+    // The walk keeps an interruption to itself, so that its report is not lost.
+    if (this.channel.failure !== undefined || this.pump.isStopped) throw new Interrupted("");
+    if (this.errors > 0 && this.options.onError === "cut") this.ended = "cut";
+  }
+
+  private note(finding: Finding): void {
+    if (finding.severity === "warning") this.warnings++;
+    else {
+      this.errors++;
+      this.firstError ??= finding;
+    }
+  }
+
+  private holdBackBadBytes(): void {
+    if (this.firstError === undefined || this.options.onError === "pass") return;
+    this.ended = "cut";
+    throw new Interrupted("the stream is bad");
+  }
+
+  /** What the walk has left, and what stands behind the stream. */
+  private passRest(): void {
+    const { channel } = this;
+    const isGood = this.errors === 0 && this.bug === undefined;
+    this.source.release();
+    channel.flush();
+    if (isGood) channel.endCapture();
+    // A bad stream's length is not known: what may be touched of it is over.
+    if (this.options.isExact) return;
+    const streamEnd = channel.takenBytes;
+    this.passSeen();
+    while (channel.splice(REST_STEP_BYTES) === REST_STEP_BYTES);
+    this.behindTheEnd = isGood ? channel.takenBytes - streamEnd : 0;
+    channel.flush();
+  }
+
+  /** The first bytes behind the stream, looked at for the handshake. */
+  private passSeen(): void {
+    using loan = borrow(REST_SEEN_BYTES);
+    const { address, bytes } = loan.region;
+    for (let seen = 0; seen < REST_SEEN_BYTES;) {
+      const got = this.channel.readSome(address, REST_SEEN_BYTES);
+      if (got === 0) return;
+      this.channel.push(address, got);
+      this.handshake.feed("to_receiver", bytes.subarray(0, got));
+      seen += got;
+    }
+  }
+
+  /** The receiver may have an answer; a helper has messages until it exits. */
+  private finishDuties(): void {
+    const { back, pump } = this;
+    const { gate } = this.options;
+    for (;;) {
+      const isOver = (back?.isOver ?? true) && (gate?.isOver ?? true);
+      if (isOver) return;
+      const untilMs = this.stopDeadlineMs;
+      const left = untilMs === undefined ? FOR_EVER : Math.ceil(untilMs - performance.now());
+      if (untilMs !== undefined && (left <= 0 || !this.handshake.awaitsResult)) {
+        pump.stop("the relay was told to end");
+      }
+      pump.wait(() => undefined, untilMs === undefined ? FOR_EVER : Math.max(0, left));
+    }
+  }
+
+  /** At once; but a receiver that has been given the guest gets the time to say so. */
+  private stop(reason: string): void {
+    if (!this.handshake.awaitsResult) return this.pump.stop(reason);
+    this.stopDeadlineMs ??= performance.now() + RESULT_WAIT_MS;
+  }
+
+  /** Runs a part of the relay, and notes why it did not come to its end. */
+  private guarded(part: () => void): void {
+    try {
+      part();
+    } catch (error) {
+      if (error instanceof Interrupted || error instanceof StreamError) this.interrupted();
+      else if (error instanceof Bug || error instanceof TypeError || error instanceof RangeError) {
+        // A mistake of our checks must not cost the guest: pass on what there is, unseen.
+        if (this.bug !== undefined) this.ended = "bug";
+        this.bug ??= error;
+        if (this.options.isExact) this.ended = "bug";
+      } else throw error;
+    }
+  }
+
+  private interrupted(): void {
+    if (this.ended !== "running") return;
+    const side = this.channel.failure?.side;
+    this.ended =
+      side === "source" ? "source_failed" : side === "target" ? "target_failed" : "stopped";
+  }
+
+  private report(): RelayReport {
+    const { channel, options, handshake, ended, errors } = this;
+    const { capture } = options;
+    const isThrough = ended === "end" && this.bug === undefined;
+    const isBad = errors > 0 && ended !== "running";
+    return {
+      verdict: isBad ? "bad" : isThrough ? "good" : "unknown",
+      ended,
+      failure: channel.failure?.error.message ?? null,
+      bytes: {
+        taken: channel.takenBytes,
+        delivered: channel.deliveredBytes,
+        behind_the_end: this.behindTheEnd,
+        back: this.back?.passedBytes ?? 0,
+      },
+      duration_ms: Math.round(performance.now() - this.startedAt),
+      waited_ms: {
+        source: Math.round(channel.sourceWaitMs),
+        target: Math.round(channel.targetWaitMs),
+      },
+      errors,
+      warnings: this.warnings,
+      handshake:
+        options.back === undefined
+          ? null
+          : { stage: handshake.stage, receiver_status: handshake.receiverStatus ?? null },
+      capture:
+        capture === undefined
+          ? null
+          : {
+              path: capture.path,
+              state: capture.state,
+              bytes: capture.capturedBytes,
+              reason: capture.reason ?? null,
+            },
+      verify: this.verify ?? null,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    for (const owned of [this.lifeline, this.back, this.control, this.source, this.channel]) {
+      owned?.[Symbol.dispose]();
+    }
+    this.pump[Symbol.dispose]();
+  }
+}
