@@ -23,11 +23,16 @@ import { announce, printable, takeSize, takeU32, whole } from "./legacy-parts.ts
 import { type LegacyState, walkStart } from "./legacy-start.ts";
 import { walkTmem, walkTmemExtra } from "./legacy-tmem.ts";
 import { alignedWords } from "./pfn-list.ts";
+import { nextSignature } from "./signature.ts";
 import type { StreamRecord } from "./visitor.ts";
 
 const PARAM_BYTES = sizeOf(LEGACY_PARAM);
 const MAGIC_PFNS_BYTES = sizeOf(LEGACY_MAGIC_PFNS);
 const XSAVE_HEAD_BYTES = sizeOf(LEGACY_XSAVE_HEAD);
+
+const SIGNATURES: readonly Uint8Array[] = LEGACY_QEMU_SIGNATURES.map(({ signature }) =>
+  new TextEncoder().encode(signature),
+);
 
 /** In an xl save file the QEMU record of an HVM guest must be there: libxl wants it. */
 export function walkLegacy(cursor: Cursor, { inXl }: { readonly inXl: boolean }): void {
@@ -220,16 +225,14 @@ function walkHvmTail(cursor: Cursor, inXl: boolean): void {
 
 /** Its row in LEGACY_QEMU_SIGNATURES; undefined where no QEMU record follows. */
 function qemuSignature(cursor: Cursor, inXl: boolean): number | undefined {
+  // The input may end inside of a signature: taking it whole says so.
+  const next = nextSignature(cursor, SIGNATURES);
+  if (next !== undefined) return SIGNATURES.indexOf(next);
+  if (!inXl) return undefined;
   const got = cursor.source.peek(LEGACY_QEMU_SIGNATURE_BYTES);
+  if (got === 0) return 0; // Taking the signature says what is missing.
   const { bytes, at } = cursor.source;
   const signature = String.fromCharCode(...bytes.subarray(at, at + got));
-  // The input may end inside of a signature: taking it whole says so.
-  const row = LEGACY_QEMU_SIGNATURES.findIndex(
-    (known) => got > 0 && known.signature.startsWith(signature),
-  );
-  if (row !== -1) return row;
-  if (!inXl) return undefined;
-  if (got === 0) return 0; // Taking the signature says what is missing.
   const place = cursor.place("legacy", "QEMU");
   const expected = "a QEMU record behind the HVM context";
   throw cursor.fail(place, { field: "signature", expected, found: `"${printable(signature)}"` });

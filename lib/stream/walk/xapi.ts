@@ -13,6 +13,7 @@ import {
 } from "../xapi/index.ts";
 import type { Cursor } from "./cursor.ts";
 import { walkLegacy } from "./legacy.ts";
+import { nextSignature } from "./signature.ts";
 import { type Progress, walkLibxc, walkLibxl } from "./libxl.ts";
 
 export function walkXapi(cursor: Cursor, progress: Progress): void {
@@ -79,12 +80,8 @@ function walkOldLayout(cursor: Cursor, progress: Progress): void {
   if (!isLibxc) return walkLegacy(cursor, { inXl: false });
   walkLibxc(cursor, progress);
   const signatureBytes = XAPI_OLD_QEMU_SIGNATURE.byteLength;
-  const got = cursor.source.peek(signatureBytes);
-  if (got === 0) return;
-  const { bytes, at: start } = cursor.source;
   // The input may end inside of the signature: taking it whole says so.
-  const begun = XAPI_OLD_QEMU_SIGNATURE.subarray(0, got);
-  if (!sameBytes(bytes.subarray(start, start + got), begun)) return;
+  if (nextSignature(cursor, [XAPI_OLD_QEMU_SIGNATURE]) === undefined) return;
   const place = cursor.place("xapi", "qemu_header");
   const signature = cursor.take(signatureBytes, place, "signature");
   cursor.visitor.literal?.(place, signature);
