@@ -104,7 +104,8 @@ class Verifier implements Visitor {
   /** The first error in a header is reported when the header is announced, and ends the walk. */
   private addStop(stop: Finding): void {
     const known = this.headerFindings.find(
-      ({ field, fileOffset }) => field === stop.field && fileOffset === stop.fileOffset,
+      ({ severity, field, fileOffset }) =>
+        severity === "error" && field === stop.field && fileOffset === stop.fileOffset,
     );
     this.log.addStop(stop, known);
   }

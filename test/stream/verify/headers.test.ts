@@ -56,6 +56,7 @@ testDamage(
     ["version above", libxl("version", 3)],
     ["options: big-endian", libxl("options", 1)],
     ["options: reserved bits", libxl("options", 0x8000_0004)],
+  ["options: big-endian and reserved bits", libxl("options", 5)],
   ],
 );
 
@@ -69,6 +70,7 @@ testDamage(
     ["version above", image("version", 4)],
     ["options: big-endian", image("options", 1)],
     ["options: reserved bits", image("options", 0x8000)],
+  ["options: big-endian and reserved bits", image("options", 0x8001)],
     ["reserved_a", image("reserved_a", 1)],
     ["reserved_b", image("reserved_b", 0x8000_0000)],
     ["type below", domain("type", 0)],
