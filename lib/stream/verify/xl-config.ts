@@ -83,9 +83,15 @@ function parseConfig(record: StreamRecord, json: Uint8Array, log: FindingLog): X
     field: "config",
     fileOffset,
     expected,
-    found: printable(config.issues[0].message),
+    found: describeIssue(config.issues[0]),
   });
   return NOTHING;
+}
+
+/** `nothing as c_info`, `Object as c_info.name` */
+function describeIssue(issue: v.InferIssue<typeof Config>): string {
+  const received = issue.received === "undefined" ? "nothing" : issue.received;
+  return printable(`${received} as ${v.getDotPath(issue) ?? "the config"}`);
 }
 
 /** The start of a text out of the stream, or about it, without what a terminal would act upon. */
