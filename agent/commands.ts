@@ -281,6 +281,15 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/stream/relay-worker.ts"),
   },
   {
+    name: "save-worker",
+    operands: "SETTINGS",
+    summary: "relay beside a save helper (used by agent itself)",
+    description: ["SETTINGS is a JSON document."],
+    options: [HELP_OPTION],
+    hidden: true,
+    load: () => import("./commands/hook/save-worker.ts"),
+  },
+  {
     name: "expand",
     operands: "KIND",
     summary: "uncompress standard input to standard output (used by agent itself)",
@@ -295,6 +304,8 @@ export const COMMANDS: readonly CommandSpec[] = [
 
 export interface DropIn {
   readonly name: string;
+  /** First arguments that also mean this program: its caller can name a path and nothing else. */
+  readonly firstWords?: readonly string[];
   readonly summary: string;
   load(): Promise<CommandModule>;
 }
@@ -305,5 +316,11 @@ export const DROP_INS: readonly DropIn[] = [
     name: "verify-stream-v2",
     summary: "Xen's stream verifier: its options and exit statuses",
     load: () => import("./commands/stream/verify-stream-v2.ts"),
+  },
+  {
+    name: "libxl-save-helper",
+    firstWords: ["--save-domain", "--restore-domain"], // As libxl (LIBXL_SAVE_HELPER) runs it.
+    summary: "libxl's save helper: runs the real one and verifies its stream",
+    load: () => import("./commands/hook/save-helper.ts"),
   },
 ];

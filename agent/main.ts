@@ -10,7 +10,9 @@ import { print, printToStderr } from "./ui/output.ts";
 import { versionLine } from "./version.ts";
 
 async function main(programName: string, argv: readonly string[]): Promise<number> {
-  const dropIn = DROP_INS.find(({ name }) => name === programName);
+  const dropIn = DROP_INS.find(
+    ({ name, firstWords }) => name === programName || firstWords?.includes(argv[0] ?? ""),
+  );
   if (dropIn !== undefined) {
     const spec: CommandSpec = { ...dropIn, operands: "", description: [], options: [] };
     return (await dropIn.load()).run({ argv, spec, programName });
@@ -32,7 +34,8 @@ async function main(programName: string, argv: readonly string[]): Promise<numbe
       return EXIT.ok;
     default: {
       const spec = commandNamed(word === "--check" ? "check" : word);
-      if (rest.includes("--help") || rest.includes("-h")) {
+      const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+      if (own.includes("--help") || own.includes("-h")) {
         print(commandHelp(spec));
         return EXIT.ok;
       }

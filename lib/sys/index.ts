@@ -62,6 +62,7 @@ export {
   sendDescriptors,
 } from "./socket.ts";
 export type { Connection, Received, SocketKind, UnixAddress } from "./socket.ts";
+export { dieBySignal } from "./signals.ts";
 export { sendToSyslog, SYSLOG_PATH } from "./syslog.ts";
 export type { LogLines, Severity } from "./syslog.ts";
 export {

@@ -19,6 +19,7 @@ const SIG_IGN = 1;
 
 const ignore = reserve(SIGACTION_BYTES);
 ignore.view.setUint32(0, SIG_IGN, true);
+const defaultAction = reserve(SIGACTION_BYTES);
 const saved = STOPPING.map((signal) => ({ signal, region: reserve(SIGACTION_BYTES) }));
 
 /** Runs `step` with SIGHUP, SIGINT and SIGTERM ignored; then they do again what they did. */
@@ -33,6 +34,13 @@ export function withoutSignals<T>(step: () => T): T {
   } finally {
     for (const { signal, region } of done) setAction(signal, region.address, undefined);
   }
+}
+
+/** Ends this process by the signal, so that its parent sees the same as of a child of ours. */
+export function dieBySignal(signal: number): void {
+  defaultAction.bytes.fill(0); // SIG_DFL is 0.
+  setAction(signal, defaultAction.address, undefined);
+  libc.kill(libc.getpid(), signal);
 }
 
 function setAction(signal: number, wanted: number, old: number | undefined): void {

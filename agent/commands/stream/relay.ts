@@ -51,7 +51,8 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   if (idle) becomeIdle();
   if (command.length === 0) return relayHere({ from, to }, settings);
   if (from !== "-" || to !== "-") {
-    throw new UsageError("Cannot run relay: a command takes standard input, without --from and --to");
+    const wanted = "a command takes standard input, without --from and --to";
+    throw new UsageError(`Cannot run relay: ${wanted}`);
   }
   return await relayCommand({
     command,

@@ -78,6 +78,11 @@ export class MessageGate implements Duty, Disposable {
     if (this.options.direction === "restore") this.awaitsReply = true;
   }
 
+  /** The stream is over: nothing is held for it any more. */
+  release(): void {
+    this.channel = undefined;
+  }
+
   enter(poll: PollSet): void {
     for (const lane of [this.messages, this.replies]) {
       lane.fromPlace = -1;
@@ -125,8 +130,8 @@ export class MessageGate implements Duty, Disposable {
   private write(lane: Lane): void {
     const { fd, kind } = lane.pipe.to;
     const part = { address: lane.loan.region.address + lane.start, bytes: lane.end - lane.start };
-    // Asked before the helper can go on. It reads a record whole before it asks libxl anything: when
-    // it has taken up the CHECKPOINT, this is the answer to that and to nothing earlier.
+    // Asked before the helper can go on. It reads a record whole before it asks libxl anything:
+    // when it has taken up the CHECKPOINT, this is the answer to that and to nothing earlier.
     const answersCheckpoint = lane === this.replies && (this.channel?.isTakenUp ?? true);
     const put = writeReady(fd, kind, part);
     if (put === TRY_AGAIN) return;

@@ -22,6 +22,7 @@ export class Pump implements Disposable {
   private servedAtMs = 0;
   /** Why everything stops, once somebody has asked for it. */
   private stopReason: string | undefined;
+  stoppedAtMs: number | undefined;
 
   addDuty(duty: Duty): void {
     this.duties.push(duty);
@@ -30,6 +31,7 @@ export class Pump implements Disposable {
   /** Ends the wait that is going on, and every later one, with Interrupted. */
   stop(reason: string): void {
     this.stopReason ??= reason;
+    this.stoppedAtMs ??= performance.now();
   }
 
   get isStopped(): boolean {
@@ -38,6 +40,12 @@ export class Pump implements Disposable {
 
   /** One wait for what `enter` adds, for the duties, and for at most `timeoutMs`. */
   wait(enter: (poll: PollSet) => void, timeoutMs: number): void {
+    this.waitOut(enter, timeoutMs);
+    if (this.stopReason !== undefined) throw new Interrupted(this.stopReason);
+  }
+
+  /** The same also when everything is to stop: for what must still be handed on. */
+  waitOut(enter: (poll: PollSet) => void, timeoutMs: number): void {
     const { poll } = this;
     poll.clear();
     enter(poll);
@@ -45,13 +53,12 @@ export class Pump implements Disposable {
     poll.wait(timeoutMs);
     this.servedAtMs = performance.now();
     for (const duty of this.duties) duty.serve(poll);
-    if (this.stopReason !== undefined) throw new Interrupted(this.stopReason);
   }
 
   /** To be called while the stream flows: looks after the duties when it is time. */
   breathe(): void {
     if (this.duties.length === 0) return;
-    if (performance.now() - this.servedAtMs >= BREATHE_MS) this.wait(nothing, 0);
+    if (performance.now() - this.servedAtMs >= BREATHE_MS) this.wait(noMore, 0);
   }
 
   [Symbol.dispose](): void {
@@ -59,4 +66,5 @@ export class Pump implements Disposable {
   }
 }
 
-const nothing = (): void => undefined;
+/** The duties alone. */
+export const noMore = (): void => undefined;

@@ -20,7 +20,7 @@ import { ControlSocket } from "./control-socket.ts";
 import { Handshake } from "./handshake.ts";
 import { Lifeline } from "./lifeline.ts";
 import type { MessageGate } from "./message-gate.ts";
-import { FOR_EVER, Pump } from "./pump.ts";
+import { FOR_EVER, noMore, Pump } from "./pump.ts";
 import { RelaySource } from "./relay-source.ts";
 import type { RelayReport } from "./report.ts";
 
@@ -69,6 +69,8 @@ const REST_SEEN_BYTES = 4096;
 const REST_STEP_BYTES = 1024 * 1024;
 /** What somebody who asks for the end waits for the answer of a receiver that has the guest. */
 const RESULT_WAIT_MS = 10_000;
+/** A helper that was told to end says so to libxl; it has failed already and is about to exit. */
+const LAST_MESSAGES_MS = 2000;
 
 /** Relays until both directions are over. Throws only what concerns neither end (RefusedError). */
 export function relayStream(options: RelayOptions): RelayResult {
@@ -152,7 +154,7 @@ class Relay implements Disposable {
     // First the target: its end is what the receiver waits for.
     options.target.letGo();
     if (!options.isExact) options.source.letGo();
-    this.guarded(() => this.finishDuties());
+    this.finishDuties();
     options.capture?.finish(this.ended === "end");
     return { report: this.report(), bug: this.bug };
   }
@@ -222,16 +224,22 @@ class Relay implements Disposable {
   private finishDuties(): void {
     const { back, pump } = this;
     const { gate } = this.options;
+    gate?.release();
     for (;;) {
-      const isOver = (back?.isOver ?? true) && (gate?.isOver ?? true);
-      if (isOver) return;
-      const untilMs = this.stopDeadlineMs;
-      const left = untilMs === undefined ? FOR_EVER : Math.ceil(untilMs - performance.now());
-      if (untilMs !== undefined && (left <= 0 || !this.handshake.awaitsResult)) {
-        pump.stop("the relay was told to end");
-      }
-      pump.wait(() => undefined, untilMs === undefined ? FOR_EVER : Math.max(0, left));
+      const isGateOver = gate?.isOver ?? true;
+      if (isGateOver && (back?.isOver ?? true)) return;
+      const leftMs = this.waitsUntilMs(isGateOver) - performance.now();
+      if (leftMs <= 0) return;
+      pump.waitOut(noMore, leftMs === Infinity ? FOR_EVER : Math.ceil(leftMs));
     }
+  }
+
+  /** How long the other direction is waited for. */
+  private waitsUntilMs(isGateOver: boolean): number {
+    const { stoppedAtMs } = this.pump;
+    if (stoppedAtMs !== undefined) return isGateOver ? 0 : stoppedAtMs + LAST_MESSAGES_MS;
+    if (this.stopDeadlineMs === undefined) return Infinity;
+    return this.handshake.awaitsResult ? this.stopDeadlineMs : 0;
   }
 
   /** At once; but a receiver that has been given the guest gets the time to say so. */

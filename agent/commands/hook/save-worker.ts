@@ -1,0 +1,33 @@
+// agent save-worker SETTINGS: the process that relays beside a save helper. Its standard output may
+// be libxl's control pipe: nothing is printed there.
+
+import * as v from "valibot";
+import { relayForHelper, WORKER_STATUS } from "../../../lib/hook/index.ts";
+import type { Invocation } from "../../commands.ts";
+import { parseOptions } from "../../options.ts";
+import { printToStderr } from "../../ui/output.ts";
+import { relayLines } from "../../ui/relay-report.ts";
+import { sendReportToSyslog } from "../../ui/syslog-report.ts";
+
+const Settings = v.strictObject({
+  direction: v.picklist(["save", "restore"]),
+  domid: v.number(),
+  isCheckpointed: v.boolean(),
+  onError: v.picklist(["pass", "cut"]),
+  helperPid: v.number(),
+});
+
+const Options = v.strictObject({
+  _: v.strictTuple([v.pipe(v.string(), v.parseJson(), Settings)], "wanted settings"),
+});
+
+export function run({ argv, spec }: Invocation): number {
+  const [settings] = parseOptions(Options, spec, argv)._;
+  const { report, bug } = relayForHelper(settings);
+  const isGood = report.verdict === "good" && report.ended === "end";
+  if (!isGood) printToStderr(`${relayLines(report).map((line) => `agent: ${line}\n`).join("")}`);
+  if (report.verify !== null && report.ended === "end") sendReportToSyslog("agent", report.verify);
+  if (bug !== undefined) throw bug;
+  if (report.ended !== "end") return WORKER_STATUS.failed;
+  return isGood ? WORKER_STATUS.delivered : WORKER_STATUS.badButDelivered;
+}
