@@ -12,6 +12,8 @@ const IN_PAGE_MASK = PAGE_PFNS - 1;
  */
 const SPARE_PAGES = 4096;
 
+const ALL_BITS = 0xffff_ffff;
+
 export class PfnSet {
   /** Distinct pfns. */
   count = 0;
@@ -49,17 +51,25 @@ export class PfnSet {
 
   /** Sets bits `from` to `to` of the page at hand. */
   private setBits(from: number, to: number): void {
-    const page = this.lastPage;
-    const lastWord = to >>> 5;
-    for (let word = from >>> 5; word <= lastWord; word++) {
-      const low = word === from >>> 5 ? from & 31 : 0;
-      const high = word === lastWord ? to & 31 : 31;
-      const mask = (-1 << low) & (-1 >>> (31 - high));
-      const fresh = mask & ~page[word]!;
-      if (fresh === 0) continue;
-      page[word]! |= mask;
-      this.count += fresh === -1 ? 32 : bitCount(fresh);
+    const [firstWord, lastWord] = [from >>> 5, to >>> 5];
+    const firstMask = -1 << (from & 31);
+    const lastMask = -1 >>> (31 - (to & 31));
+    if (firstWord === lastWord) return this.setWord(firstWord, firstMask & lastMask);
+    this.setWord(firstWord, firstMask);
+    for (let word = firstWord + 1; word < lastWord; word++) {
+      const old = this.lastPage[word]!;
+      if (old === 0)
+        this.count += 32; // So it is nearly always: a guest is sent upwards.
+      else this.count += 32 - bitCount(old);
+      this.lastPage[word] = ALL_BITS;
     }
+    this.setWord(lastWord, lastMask);
+  }
+
+  private setWord(word: number, mask: number): void {
+    const old = this.lastPage[word]!;
+    this.lastPage[word] = old | mask;
+    this.count += bitCount(mask & ~old);
   }
 
   /** Makes the page of `index` the one at hand; false when there is no room for it. */

@@ -91,10 +91,13 @@ export async function verifyOperand(
       compression,
       limit: request.limit,
       listener: request.listener,
-      onProgress(position) {
-        progress.at(position);
-        limit?.(position);
-      },
+      onProgress:
+        limit === undefined
+          ? progress.at
+          : (position: number) => {
+              progress.at(position);
+              limit(position);
+            },
     });
   } finally {
     progress.clear();

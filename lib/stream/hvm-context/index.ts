@@ -1,9 +1,6 @@
 // What other rooms may use of the HVM context format.
 export {
   BODY_BYTES_MAX,
-  CPU,
-  CPU_1016,
-  CPU_1024,
   CPU_TYPECODE,
   cpuLayout,
   DESCRIPTOR,

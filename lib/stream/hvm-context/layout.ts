@@ -70,6 +70,11 @@ export const HEADER = {
 
 export const FPU_REGS_BYTES = 512;
 
+/** Sizes of a CPU body, newest first. */
+const CPU_BYTES: readonly number[] = [1032, 1024, 1016];
+/** A CPU body without cr0 reads as cr0 = 0, which Xen refuses. */
+const CPU_LEAST_BYTES = 664;
+
 const CR0_PE_MASK = 0x0000_0001n;
 const CR0_ET_MASK = 0x0000_0010n;
 const CR0_PG_MASK = 0x8000_0000n;
@@ -99,53 +104,58 @@ const fields = <T extends number | bigint, const N extends string>(
 ): Record<N, Field<T>> =>
   Object.fromEntries(names.map((name) => [name, field])) as Record<N, Field<T>>;
 
-/** From the end of fpu_regs to what pre-3.4 Xen did not have yet. */
-const CPU_COMMON = {
-  ...fields(any(u64), ["rax", "rbx", "rcx", "rdx", "rbp", "rsi", "rdi", "rsp"]),
-  ...fields(any(u64), ["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"]),
-  ...fields(any(u64), ["rip", "rflags"]),
-  cr0: CR0,
-  ...fields(any(u64), ["cr2", "cr3", "cr4", "dr0", "dr1", "dr2", "dr3"]),
-  ...fields(LOW_32_BITS, ["dr6", "dr7"]),
-  ...fields(any(u32), ["cs_sel", "ds_sel", "es_sel", "fs_sel", "gs_sel", "ss_sel"]),
-  ...fields(any(u32), ["tr_sel", "ldtr_sel"]),
-  ...fields(any(u32), ["cs_limit", "ds_limit", "es_limit", "fs_limit", "gs_limit", "ss_limit"]),
-  ...fields(any(u32), ["tr_limit", "ldtr_limit", "idtr_limit", "gdtr_limit"]),
-  ...fields(any(u64), ["cs_base", "ds_base", "es_base", "fs_base", "gs_base", "ss_base"]),
-  ...fields(any(u64), ["tr_base", "ldtr_base", "idtr_base", "gdtr_base"]),
-  ...fields(any(u32), ["cs_arbytes", "ds_arbytes", "es_arbytes", "fs_arbytes", "gs_arbytes"]),
-  ...fields(any(u32), ["ss_arbytes", "tr_arbytes", "ldtr_arbytes"]),
-  ...fields(any(u64), ["sysenter_cs", "sysenter_esp", "sysenter_eip", "shadow_gs"]),
-  ...fields(any(u64), ["msr_flags", "msr_lstar", "msr_star", "msr_cstar", "msr_syscall_mask"]),
-  msr_efer: any(u64),
-} satisfies Layout;
-const CPU_PENDING = {
-  tsc: any(u64),
-  pending_event: any(u32),
-  error_code: any(u32),
-} satisfies Layout;
+/**
+ * Newest first: today's, then without flags (before Xen 4.7: the FPU state counts as initialised),
+ * then without msr_tsc_aux too (before Xen 3.4).
+ */
+function makeCpuLayouts(): readonly Layout[] {
+  // From the end of fpu_regs to what pre-3.4 Xen did not have yet.
+  const common = {
+    ...fields(any(u64), ["rax", "rbx", "rcx", "rdx", "rbp", "rsi", "rdi", "rsp"]),
+    ...fields(any(u64), ["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"]),
+    ...fields(any(u64), ["rip", "rflags"]),
+    cr0: CR0,
+    ...fields(any(u64), ["cr2", "cr3", "cr4", "dr0", "dr1", "dr2", "dr3"]),
+    ...fields(LOW_32_BITS, ["dr6", "dr7"]),
+    ...fields(any(u32), ["cs_sel", "ds_sel", "es_sel", "fs_sel", "gs_sel", "ss_sel"]),
+    ...fields(any(u32), ["tr_sel", "ldtr_sel"]),
+    ...fields(any(u32), ["cs_limit", "ds_limit", "es_limit", "fs_limit", "gs_limit", "ss_limit"]),
+    ...fields(any(u32), ["tr_limit", "ldtr_limit", "idtr_limit", "gdtr_limit"]),
+    ...fields(any(u64), ["cs_base", "ds_base", "es_base", "fs_base", "gs_base", "ss_base"]),
+    ...fields(any(u64), ["tr_base", "ldtr_base", "idtr_base", "gdtr_base"]),
+    ...fields(any(u32), ["cs_arbytes", "ds_arbytes", "es_arbytes", "fs_arbytes", "gs_arbytes"]),
+    ...fields(any(u32), ["ss_arbytes", "tr_arbytes", "ldtr_arbytes"]),
+    ...fields(any(u64), ["sysenter_cs", "sysenter_esp", "sysenter_eip", "shadow_gs"]),
+    ...fields(any(u64), ["msr_flags", "msr_lstar", "msr_star", "msr_cstar", "msr_syscall_mask"]),
+    msr_efer: any(u64),
+  };
+  const pending = { tsc: any(u64), pending_event: any(u32), error_code: any(u32) };
+  const current = {
+    ...common,
+    msr_tsc_aux: LOW_32_BITS,
+    ...pending,
+    flags: oneOf(u32, [0, 1]), // Bit 0: the FPU state is initialised.
+    pad0: exactly(u32, 0),
+  };
+  assert(FPU_REGS_BYTES + offsetOf(current, "tsc") === 1008, "tsc stands at 1008");
+  assert(FPU_REGS_BYTES + offsetOf(current, "cs_arbytes") === 888, "access rights stand at 888");
+  assert(FPU_REGS_BYTES + offsetOf(current, "cr0") + 8 === CPU_LEAST_BYTES, "cr0 ends at 664");
+  const old = { ...common, ...pending };
+  assert(FPU_REGS_BYTES + offsetOf(old, "tsc") === 1000, "tsc once stood at 1000");
+  const layouts = [current, { ...common, msr_tsc_aux: LOW_32_BITS, ...pending }, old];
+  for (const [index, layout] of layouts.entries()) {
+    assert(FPU_REGS_BYTES + sizeOf(layout) === CPU_BYTES[index], "a CPU body has its size");
+  }
+  return layouts;
+}
 
-/** A CPU body behind its fpu_regs. */
-export const CPU = {
-  ...CPU_COMMON,
-  msr_tsc_aux: LOW_32_BITS,
-  ...CPU_PENDING,
-  flags: oneOf(u32, [0, 1]), // Bit 0: the FPU state is initialised.
-  pad0: exactly(u32, 0),
-} satisfies Layout;
-/** The same before Xen 4.7: the FPU state counts as initialised. */
-export const CPU_1024 = {
-  ...CPU_COMMON,
-  msr_tsc_aux: LOW_32_BITS,
-  ...CPU_PENDING,
-} satisfies Layout;
-/** The same before Xen 3.4. */
-export const CPU_1016 = { ...CPU_COMMON, ...CPU_PENDING } satisfies Layout;
+let cpuLayouts: readonly Layout[] | undefined;
 
 /** The layout behind fpu_regs of a CPU body of this size; undefined where no Xen saved such one. */
 export function cpuLayout(bodyBytes: number): Layout | undefined {
-  const layouts: readonly Layout[] = [CPU, CPU_1024, CPU_1016];
-  return layouts.find((layout) => FPU_REGS_BYTES + sizeOf(layout) === bodyBytes);
+  // Made when they are first wanted: 250 fields cost 0.5 ms, in every start of every command.
+  cpuLayouts ??= makeCpuLayouts();
+  return cpuLayouts[CPU_BYTES.indexOf(bodyBytes)];
 }
 
 // ---- Variable bodies ------------------------------------------------------------------------
@@ -182,12 +192,10 @@ const zeroExtended = (bytes: number, older: readonly number[]): BodySize => ({
   leastBytes: 0,
 });
 
-// A CPU body without cr0 reads as cr0 = 0, which Xen refuses.
-const CPU_LEAST_BYTES = FPU_REGS_BYTES + offsetOf(CPU, "cr0") + CR0.bytes;
 const CPU_SIZE: BodySize = {
   kind: "zero_extended",
-  bytes: FPU_REGS_BYTES + sizeOf(CPU),
-  older: [FPU_REGS_BYTES + sizeOf(CPU_1024), FPU_REGS_BYTES + sizeOf(CPU_1016)],
+  bytes: CPU_BYTES[0]!,
+  older: CPU_BYTES.slice(1),
   leastBytes: CPU_LEAST_BYTES,
 };
 const XSAVE_SIZE: BodySize = {
@@ -241,9 +249,5 @@ assert(
 );
 assert(sizeOf(DESCRIPTOR) === 8, "an HVM context descriptor has 8 bytes");
 assert(sizeOf(HEADER) === 24, "an HVM context header has 24 bytes");
-assert(CPU_SIZE.bytes === 1032, "a CPU body has 1032 bytes");
-assert(FPU_REGS_BYTES + offsetOf(CPU, "tsc") === 1008, "tsc stands at 1008");
-assert(FPU_REGS_BYTES + offsetOf(CPU_1016, "tsc") === 1000, "tsc once stood at 1000");
-assert(FPU_REGS_BYTES + offsetOf(CPU, "cs_arbytes") === 888, "access rights stand at 888");
 assert(XSAVE_SIZE.bytes === 600, "a CPU_XSAVE body has at least 600 bytes");
 assert(sizeOf(MSR_ENTRY) === 16, "an MSR entry has 16 bytes");

@@ -12,7 +12,7 @@ import {
   libxcRecordOf,
   PAGE_DATA_HEAD,
 } from "../libxc/index.ts";
-import type { HeaderEvent, PfnList, Piece, StreamRecord, Want } from "../walk/index.ts";
+import type { HeaderEvent, Piece, StreamRecord, Want } from "../walk/index.ts";
 import type { FindingLog } from "./finding-log.ts";
 import { type BodyContext, checkHead, checkRows, checkSize } from "./libxc-bodies.ts";
 import { checkComplete, checkOrder, type ImageState, newImage } from "./libxc-order.ts";
@@ -107,10 +107,6 @@ export class LibxcChecker {
     if (context.layout === LIBXC.pvInfo) this.pages.tableLevelMax = this.image.tableLevels ?? 4;
     checkRows(context, piece);
     this.hvmContext?.feed(piece.bytes.subarray(piece.at, piece.at + piece.length));
-  }
-
-  pfns(list: PfnList): void {
-    this.pages.pfns(list);
   }
 
   recordEnd(record: StreamRecord): void {

@@ -103,7 +103,9 @@ export class PageChecker {
       if (first <= this.previous) ascending = false;
       const next = endOfRun(words, word, end);
       const count = (next - word) / 2;
-      this.countType(high, count);
+      const type = high >>> TYPE_SHIFT;
+      this.typesSeen |= 1 << type;
+      this.dataPages += ((DATA_TYPES_MASK >>> type) & 1) * count;
       this.previous = first + count - 1;
       this.addRun(first, this.previous);
       word = next;
@@ -196,10 +198,7 @@ export class PageChecker {
   /** The batch is over: its size must be what its types add up to. */
   recordEnd(record: StreamRecord): void {
     const { log } = this;
-    for (const [kind, { first, count }] of this.bad) {
-      const more = count > 1 ? ` (and ${count - 1} more in this record)` : "";
-      log[KINDS[kind].severity](record, { ...first, found: `${first.found}${more}` });
-    }
+    if (this.bad.size > 0) this.reportBad(record);
     if (this.batch.isFull) {
       log.warn(record, {
         field: "pfns",
@@ -221,10 +220,18 @@ export class PageChecker {
     this.startBatch();
   }
 
+  private reportBad(record: StreamRecord): void {
+    for (const [kind, { first, count }] of this.bad) {
+      const more = count > 1 ? ` (and ${count - 1} more in this record)` : "";
+      this.log[KINDS[kind].severity](record, { ...first, found: `${first.found}${more}` });
+    }
+  }
+
   /** All memory has been sent once: says which pfns never were. Their contents would be lost. */
   checkCoverage(place: Place, pfnLast: number | undefined): void {
     const last = pfnLast ?? this.highest;
     if (this.seen.isFull) return;
+    if (this.highest <= last && this.seen.count === last + 1) return; // As many as there are.
     const gap = this.seen.firstGap(last);
     if (gap === undefined) return;
     const missing = last + 1 - this.seen.count;

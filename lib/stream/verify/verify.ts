@@ -177,7 +177,7 @@ class Verifier implements Visitor {
 
   pfns(record: StreamRecord, list: PfnList): void {
     if (record.layer === "legacy") this.legacy.pfns(record, list);
-    else this.libxc.pfns(list);
+    else this.libxc.pages.pfns(list);
   }
 
   pages(): void {} // Never asked for: contents say nothing about the stream.

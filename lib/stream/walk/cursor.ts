@@ -66,7 +66,8 @@ export class Cursor {
   take(bytes: number, place: Place, field: string): Piece {
     const got = this.source.take(bytes);
     if (got < bytes) throw this.endOfInput(place, field, { wanted: bytes, got });
-    return this.piece(bytes, 0);
+    const { view, bytes: all, at } = this.source;
+    return { view, bytes: all, at, length: bytes, bodyAt: 0 };
   }
 
   /** The bytes of the source's last take. */
