@@ -16,13 +16,16 @@ const Options = v.strictObject({
 });
 
 const CHUNK_BYTES = 256 * 1024;
+/** What is expanded at once: with the usual 16 KiB it takes nearly three times as long. */
+const OUTPUT_OPTIONS = { chunkSize: 1024 * 1024 };
 
 export async function run({ argv, spec }: Invocation): Promise<number> {
   const {
     _: [kind],
     prefix,
   } = parseOptions(Options, spec, argv);
-  const expander = kind === "zstd" ? createZstdDecompress() : createGunzip();
+  const expander =
+    kind === "zstd" ? createZstdDecompress(OUTPUT_OPTIONS) : createGunzip(OUTPUT_OPTIONS);
   if (prefix !== "") expander.write(Uint8Array.fromHex(prefix));
   const input = createReadStream("", { fd: 0, highWaterMark: CHUNK_BYTES });
   const output = createWriteStream("", { fd: 1, highWaterMark: CHUNK_BYTES });
