@@ -1,7 +1,13 @@
 // Keeps the problems of a stream: all are counted, the first `limit` are kept, and no warning keeps
 // an error out. What a damaged stream can repeat a million times costs no memory.
 
-import type { Finding, Place, Severity } from "../../bytes/index.ts";
+import { type Finding, type Place, type Severity, StreamError } from "../../bytes/index.ts";
+
+/**
+ * A stream with more errors is not read any further: what is bad stays bad, and one that never ends
+ * would never be done with. Warnings do not end it: a large good stream may have many.
+ */
+export const ERRORS_MAX = 65536;
 
 export class FindingLog {
   readonly findings: Finding[] = [];
@@ -19,7 +25,15 @@ export class FindingLog {
     this.told = told;
   }
 
+  /** Throws a StreamError behind ERRORS_MAX errors. */
   add(finding: Finding): void {
+    this.count(finding);
+    if (this.errors <= ERRORS_MAX || finding.severity !== "error") return;
+    const expected = `at most ${ERRORS_MAX} errors in a stream`;
+    throw new StreamError({ ...finding, field: "errors", expected, found: "one more" });
+  }
+
+  private count(finding: Finding): void {
     if (finding.severity === "error") this.errors++;
     else this.warnings++;
     if (finding.severity === "warning" && finding.strict) this.strictWarnings++;
@@ -33,7 +47,7 @@ export class FindingLog {
    */
   addStop(finding: Finding, known: Finding | undefined): void {
     const stop = known ?? finding;
-    if (known === undefined) this.add(finding);
+    if (known === undefined) this.count(finding);
     if (this.limit > 0 && !this.findings.includes(stop)) this.findings[this.limit - 1] = stop;
   }
 

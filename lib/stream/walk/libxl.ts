@@ -135,6 +135,7 @@ function completeCheckpoint(cursor: Cursor, progress: Progress): void {
  * False where the input ends here.
  */
 function takeCheckpointStates(cursor: Cursor, progress: Progress): boolean {
+  let states = 0; // The primary sends NEW, once.
   for (;;) {
     const got = cursor.source.peek(RECORD_HEADER_BYTES);
     if (got === 0) {
@@ -147,7 +148,11 @@ function takeCheckpointStates(cursor: Cursor, progress: Progress): boolean {
     if (!isState || !CHECKPOINT_STATE_BYTES.includes(view.getUint32(at + 4, true))) return true;
     progress.isColo = true;
     progress.layer = "libxl";
-    walkLibxlRecord(cursor, progress);
+    const record = walkLibxlRecord(cursor, progress);
+    if (++states > 1) {
+      const expected = "one CHECKPOINT_STATE between two checkpoints";
+      throw cursor.fail(record, { field: "type", expected, found: "another one" });
+    }
   }
 }
 

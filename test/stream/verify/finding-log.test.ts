@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Finding, Severity } from "../../../lib/bytes/index.ts";
 import { IMAGE_HEADER } from "../../../lib/stream/libxc/index.ts";
-import { FindingLog } from "../../../lib/stream/verify/finding-log.ts";
+import { ERRORS_MAX, FindingLog } from "../../../lib/stream/verify/finding-log.ts";
 import { libxcRecords, PV64 } from "../../helpers/stream-builder.ts";
 import { encode, insertBefore, recordNamed, setField } from "../../helpers/stream-plan.ts";
 import { unknownRecord } from "../../helpers/stream-records.ts";
@@ -60,6 +60,19 @@ describe("a log of three", () => {
     log.addStop(finding("error", 1), known);
     expect(kept(log)).toBe("e1 w2");
     expect(log).toMatchObject({ errors: 1, warnings: 1 });
+  });
+
+  test("one error more than a stream may have ends it; warnings never do", () => {
+    const log = new FindingLog(3);
+    for (let number = 1; number <= ERRORS_MAX; number++) {
+      log.add(finding("error", number));
+      log.add(finding("warning", number));
+    }
+    const expected = "expected at most 65536 errors in a stream, found one more";
+    expect(() => log.add(finding("error", 7))).toThrow(expected);
+    expect(log).toMatchObject({ errors: ERRORS_MAX + 1, warnings: ERRORS_MAX });
+    log.addStop(finding("error", 8), undefined);
+    expect(kept(log)).toBe("e1 e2 e8");
   });
 
   test("strict warnings are counted apart", () => {

@@ -145,6 +145,7 @@ const COLO: readonly DamageRow[] = [
     },
   ],
   ["a checkpoint without its emulator context", (plan) => drop(plan, "EMULATOR_CONTEXT")],
+  ["two CHECKPOINT_STATE in turn", behind("CHECKPOINT_STATE", checkpointState(0))],
   ["two emulator contexts in a checkpoint", behind("EMULATOR_CONTEXT", emulatorContext())],
 ];
 testDamage("a COLO stream", { golden, base: () => checkpointedPlan(HVM, SPEC) }, COLO);
