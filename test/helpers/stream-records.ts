@@ -202,11 +202,11 @@ export const sharedInfo = (): PlanRecord => libxcRecord(LIBXC.sharedInfo, filled
 const vcpu = (layout: LibxcRecordLayout, id: number, ...parts: readonly Uint8Array[]) =>
   libxcRecord(layout, row(VCPU_HEAD, { vcpu_id: id, reserved: 0 }), ...parts);
 
-/** All four records of a vcpu. */
+/** All four records of a vcpu. Contents are not zero: zeros could pass for an END. */
 export const vcpuRecords = (id: number, width: 4 | 8): PlanRecord[] => [
-  vcpu(LIBXC.vcpuBasic, id, new Uint8Array(VCPU_BASIC_BYTES[width]!)),
-  vcpu(LIBXC.vcpuExtended, id, new Uint8Array(128)),
-  vcpu(LIBXC.vcpuXsave, id, new Uint8Array(16 + 576)),
+  vcpu(LIBXC.vcpuBasic, id, filled(VCPU_BASIC_BYTES[width]!, 0x21)),
+  vcpu(LIBXC.vcpuExtended, id, filled(128, 0x22)),
+  vcpu(LIBXC.vcpuXsave, id, filled(16 + 576, 0x23)),
   vcpu(LIBXC.vcpuMsrs, id, row(VCPU_MSR, { index: 0xc000_0103, reserved: 0, value: 1n })),
 ];
 
