@@ -1,72 +1,37 @@
 // The one table of commands and of drop-in names. Help, man page, completion and argument parsing
 // are all made from it. A command's own file is loaded only when it runs.
 
-export interface OptionSpec {
-  /** Long name without dashes. */
-  readonly name: string;
-  readonly short?: string;
-  /** Name of its value in the help text; without one the option is a switch. */
-  readonly value?: string;
-  /** Words the value may be, for completion and help. */
-  readonly choices?: readonly string[];
-  readonly summary: string;
-}
+import {
+  type CommandModule,
+  type CommandSpec,
+  FORMAT_OPTION,
+  GUEST_OPTIONS,
+  HELP_OPTION,
+  JSON_OPTION,
+  STREAM_FORMATS,
+} from "./command-spec.ts";
 
-/** What main.ts hands to a command. */
-export interface Invocation {
-  readonly argv: readonly string[];
-  readonly spec: CommandSpec;
-  /** The name the program was started under. */
-  readonly programName: string;
-}
-
-export interface CommandModule {
-  /** Returns the exit status. Throws the error classes that exit.ts maps. */
-  run(invocation: Invocation): number | Promise<number>;
-}
-
-export interface CommandSpec {
-  readonly name: string;
-  readonly operands: string;
-  /**
-   * Words that an operand may be, for completion. Without them STREAM, FILE and DIR complete to
-   * files.
-   */
-  readonly operandChoices?: readonly string[];
-  readonly summary: string;
-  /** A paragraph or two for `agent help NAME` and the man page. */
-  readonly description: readonly string[];
-  readonly options: readonly OptionSpec[];
-  /** Left out of the command list, completion and man page: for our own processes. */
-  readonly hidden?: true;
-  load(): Promise<CommandModule>;
-}
-
-const JSON_OPTION: OptionSpec = { name: "json", summary: "print one JSON document on stdout" };
-const HELP_OPTION: OptionSpec = { name: "help", short: "h", summary: "show this help" };
-
-/** Options of every command that reads a whole stream: how it treats the host meanwhile. */
-const GUEST_OPTIONS: readonly OptionSpec[] = [
-  {
-    name: "rate",
-    value: "BYTES",
-    summary: "read at most so many bytes a second (K, M, G allowed)",
-  },
-  { name: "idle", summary: "run at idle processor and I/O priority" },
-];
-
-export const STREAM_FORMATS = ["xl", "libxl", "libxc", "xapi", "legacy"] as const;
-
-const FORMAT_OPTION: OptionSpec = {
-  name: "format",
-  short: "f",
-  value: "FORMAT",
-  choices: STREAM_FORMATS,
-  summary: "do not detect the format: xl, libxl, libxc, xapi or legacy",
-};
+export { STREAM_FORMATS };
+export type { CommandModule, CommandSpec, Invocation, OptionSpec } from "./command-spec.ts";
 
 /** What a relay does with a stream that it found bad. */
 export const RELAY_ON_ERROR = ["pass", "cut"] as const;
+
+/** Parts of what `agent inspect` prints, in its order. */
+export const INSPECT_SECTIONS = [
+  "guest",
+  "headers",
+  "records",
+  "memory",
+  "contents",
+  "iterations",
+  "vcpus",
+  "hvm",
+  "emulators",
+  "xenstore",
+  "policy",
+  "config",
+] as const;
 
 export const COMPLETION_SHELLS = ["bash", "zsh", "fish"] as const;
 
@@ -95,6 +60,41 @@ export const COMMANDS: readonly CommandSpec[] = [
       HELP_OPTION,
     ],
     load: () => import("./commands/stream/verify.ts"),
+  },
+  {
+    name: "inspect",
+    operands: "[STREAM]",
+    summary: "show what is in a saved guest or migration stream",
+    description: [
+      "Shows what STREAM holds: guest, headers, records, memory by page type and as a map, pages " +
+        "for each live iteration and checkpoint, vcpus with their registers, HVM parameters and " +
+        "context, emulator sections, xenstore keys, CPUID and MSR policy by feature name, and " +
+        "the guest's config. A damaged stream is shown as far as it can be read.",
+      "Page contents are not read, which makes it fast, unless --contents, --pages or a pipe asks " +
+        "for it.",
+    ],
+    options: [
+      { name: "contents", short: "c", summary: "read page contents: count zero and duplicate pages" },
+      {
+        name: "section",
+        short: "s",
+        value: "NAME",
+        choices: INSPECT_SECTIONS,
+        summary: "show one section, and nothing of it shortened",
+      },
+      { name: "record", short: "r", value: "N", summary: "show record N in full" },
+      {
+        name: "pages",
+        short: "p",
+        value: "PFN[-PFN]",
+        summary: "show all versions of these pages, with contents",
+      },
+      FORMAT_OPTION,
+      JSON_OPTION,
+      ...GUEST_OPTIONS,
+      HELP_OPTION,
+    ],
+    load: () => import("./commands/stream/inspect.ts"),
   },
   {
     name: "squash",

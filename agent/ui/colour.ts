@@ -2,7 +2,7 @@
 
 import { isTerminal } from "../../lib/sys/index.ts";
 
-const STYLE = { good: "32", bad: "1;31", faint: "2", heading: "1" } as const;
+const STYLE = { good: "32", bad: "1;31", faint: "2", heading: "1", warm: "33" } as const;
 export type Style = keyof typeof STYLE;
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -26,3 +26,14 @@ export function formatDuration(seconds: number): string {
 /** "1,044,480": groups of three, for counts that people compare. */
 export const formatCount = (count: number): string =>
   String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+
+/** "12.3%", for a share from 0 to 1; what is there at all is not 0. */
+export const formatShare = (share: number): string =>
+  share > 0 && share < 0.001 ? "<0.1%" : `${(share * 100).toFixed(share < 1 ? 1 : 0)}%`;
+
+/** "0.4 ms", "27 ms", "3.1 s" */
+export function formatMilliseconds(milliseconds: number): string {
+  if (milliseconds >= 10_000) return formatDuration(milliseconds / 1000);
+  if (milliseconds >= 1000) return `${(milliseconds / 1000).toFixed(1)} s`;
+  return `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
+}

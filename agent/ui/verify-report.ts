@@ -5,17 +5,10 @@ import { hex, plural } from "../../lib/base/index.ts";
 import type { VerifyReport } from "../../lib/stream/index.ts";
 import { STDOUT_FD } from "../../lib/sys/index.ts";
 import { paint, wantsColour } from "./colour.ts";
+import { FORMAT_NAMES } from "./format-names.ts";
 import { formatCount } from "./numbers.ts";
 
 type ReportFinding = VerifyReport["findings"][number];
-
-const FORMAT_NAMES = {
-  xl: "xl save file",
-  libxl: "libxl stream",
-  libxc: "libxc stream",
-  xapi: "xenopsd suspend image",
-  legacy: "legacy stream",
-} as const;
 
 /** The whole report with colours where standard output is a terminal. */
 export function renderVerifyReport(report: VerifyReport): string {

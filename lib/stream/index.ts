@@ -24,8 +24,16 @@ export {
   LIBXL_HEADER,
   libxlRecordOf,
 } from "./libxl/index.ts";
-export { InspectReportSchema, inspectStream } from "./inspect/index.ts";
-export type { InspectIteration, InspectMemoryMap, InspectReport } from "./inspect/index.ts";
+export { InspectReportSchema, inspectStream, RECORD_KEPT_BYTES, withDamage } from "./inspect/index.ts";
+export type {
+  InspectIteration,
+  InspectMemoryMap,
+  InspectOptions,
+  InspectReport,
+  InspectVcpu,
+  PageVersion,
+  RecordDetail,
+} from "./inspect/index.ts";
 export { assembleFolder, extractStream } from "./image/index.ts";
 export type { Assembled, Extracted } from "./image/index.ts";
 export { FdSink, openOutput } from "./output/index.ts";

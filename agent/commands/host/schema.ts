@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import {
+  InspectReportSchema,
   RelayReportSchema,
   SquashReportSchema,
   VerifyReportSchema,
@@ -18,6 +19,7 @@ export const DOCUMENTS = {
   check: CheckDocument,
   squash: SquashReportSchema,
   relay: RelayReportSchema,
+  inspect: InspectReportSchema,
   verify: VerifyReportSchema,
 } as const;
 const NAMES = Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[];

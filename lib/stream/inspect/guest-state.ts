@@ -13,7 +13,7 @@ import {
   TSC_INFO,
 } from "../libxc/index.ts";
 import { EMULATOR_HEAD_BYTES, LIBXL } from "../libxl/index.ts";
-import type { Piece, StreamRecord, Want } from "../walk/index.ts";
+import type { LegacyGuest, Piece, StreamRecord, Want } from "../walk/index.ts";
 import { XAPI } from "../xapi/index.ts";
 import { readConfig } from "./config.ts";
 import { Emulators } from "./emulators.ts";
@@ -55,7 +55,6 @@ export class GuestState {
   lastPfn: number | null = null;
   /** The xl header says that the config is JSON. */
   configIsJson = false;
-  /** A legacy stream tells it only by what it holds. */
   legacyGuest: "pv" | "hvm" | null = null;
   readonly pvVcpus = new PvVcpus();
   readonly hvm: HvmState;
@@ -93,6 +92,12 @@ export class GuestState {
     else if (current?.kind === "whole" && piece.length === record.bodyBytes) {
       current.read(wholeBody(record, piece));
     }
+  }
+
+  setLegacyGuest({ guestWidth, p2mSize }: LegacyGuest): void {
+    this.legacyGuest = guestWidth > 0 ? "pv" : "hvm";
+    this.pvWidth = guestWidth > 0 ? guestWidth : null;
+    this.lastPfn = Math.max(0, p2mSize - 1);
   }
 
   recordEnd(): void {
@@ -161,8 +166,6 @@ export class GuestState {
     });
     return [
       ...params,
-      ["legacy P2M_SIZE", whole(({ view }) => this.readP2mSize(view))],
-      ["legacy P2M_FRAMES", { kind: "place", begin: () => (this.legacyGuest = "pv") }],
       ["legacy VCPU_BASIC", vcpu],
       ["legacy VCPU_EXTENDED", vcpu],
       ["legacy VCPU_XSAVE", vcpu],
@@ -225,11 +228,6 @@ export class GuestState {
     const { mode, khz, nsec, incarnation } = tsc;
     const name = TSC_MODES[mode] ?? `mode ${mode}`;
     this.tsc = { mode, mode_name: name, khz, nsec: String(nsec), incarnation };
-  }
-
-  private readP2mSize(view: DataView): void {
-    this.legacyGuest ??= "hvm";
-    if (view.byteLength >= 4) this.lastPfn = Math.max(0, view.getUint32(0, true) - 1);
   }
 
   private readMagicPfns(view: DataView): void {

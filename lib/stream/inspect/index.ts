@@ -1,7 +1,8 @@
 // What other rooms may use of inspect.
-export { inspectStream } from "./inspect.ts";
+export { inspectStream, withDamage } from "./inspect.ts";
 export type { InspectOptions } from "./inspect.ts";
 export type { OnPage, PageRange } from "./page-versions.ts";
+export { RECORD_KEPT_BYTES } from "./record-detail.ts";
 export type { OnDetailPiece } from "./record-detail.ts";
 export { InspectReportSchema } from "./report.ts";
 export type { InspectIteration, InspectMemoryMap, InspectReport } from "./report.ts";

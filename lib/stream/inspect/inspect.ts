@@ -8,6 +8,7 @@ import { FindingLog, reportFinding } from "../verify/index.ts";
 import {
   type Checkpoint,
   type HeaderEvent,
+  type LegacyGuest,
   type PfnList,
   type Piece,
   type StreamRecord,
@@ -152,6 +153,10 @@ class Inspector implements Visitor {
     this.isDetail = false;
   }
 
+  legacyGuest(guest: LegacyGuest): void {
+    this.state.setLegacyGuest(guest);
+  }
+
   checkpoint({ number }: Checkpoint): void {
     this.iterations.checkpointEnd(number);
   }
@@ -240,6 +245,12 @@ class Inspector implements Visitor {
       vcpus: vcpus === 0 ? null : vcpus,
     };
   }
+}
+
+/** The report with one more error: what was wrong with the compressed data around the stream. */
+export function withDamage(report: InspectReport, finding: Finding): InspectReport {
+  const problems = [...report.problems, reportFinding(finding)];
+  return { ...report, complete: false, errors: report.errors + 1, problems };
 }
 
 const reportStop = (finding: Finding, truncated: boolean): InspectReport["stopped"] => ({

@@ -21,6 +21,8 @@ import { readWithin, rowsWithin, type WholeBody } from "./whole-body.ts";
 export const VCPUS_KEPT = 1024;
 const MSRS_KEPT = 256;
 const HEAD_BYTES = sizeOf(VCPU_HEAD);
+/** A legacy stream has u64 mask and u64 size in front. */
+const LEGACY_XSAVE_HEAD_BYTES = 16;
 const PAD = /_pad(16|32)$/;
 
 type Vcpu = { -readonly [K in keyof InspectVcpu]: InspectVcpu[K] };
@@ -62,7 +64,7 @@ export class PvVcpus {
     } else if (record.record === "VCPU_EXTENDED") {
       vcpu.extended_bytes = view.byteLength;
     } else {
-      addXsave(vcpu, body, 0);
+      addXsave(vcpu, body, LEGACY_XSAVE_HEAD_BYTES);
     }
   }
 

@@ -10,6 +10,8 @@ import { entryAt } from "./batch.ts";
 import type { RecordDetail } from "./report-state.ts";
 
 const ROWS_KEPT = 4096;
+/** What of a body is in the report. */
+export const RECORD_KEPT_BYTES = WHOLE_BODY_BYTES;
 const NO_TABLE = { head: {}, row: undefined } as const;
 
 /** A piece of the body of the record that was asked for; valid only during the call. */
@@ -71,7 +73,7 @@ export class RecordDetailReader {
 
   private keep(piece: Piece): void {
     if (this.record !== undefined) this.onPiece(this.record, piece);
-    const bytes = Math.min(piece.length, WHOLE_BODY_BYTES - this.keptBytes);
+    const bytes = Math.min(piece.length, RECORD_KEPT_BYTES - this.keptBytes);
     if (bytes <= 0) return;
     this.kept.push(piece.bytes.slice(piece.at, piece.at + bytes));
     this.keptBytes += bytes;

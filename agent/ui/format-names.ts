@@ -1,0 +1,9 @@
+// What people call the stream formats.
+
+export const FORMAT_NAMES = {
+  xl: "xl save file",
+  libxl: "libxl stream",
+  libxc: "libxc stream",
+  xapi: "xenopsd suspend image",
+  legacy: "legacy stream",
+} as const;
