@@ -124,8 +124,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: "extract",
-    operands: "[STREAM] --to DIR",
-    summary: "take a stream apart into files that can be read and edited",
+    operands: "[STREAM] --to DIR | --memory FILE --as raw|elf",
+    summary: "take a stream apart into files, or make a debugger's view of its memory",
     description: [
       "Takes STREAM apart into the new folder DIR: manifest.json, records.jsonl with every header " +
         "and record in order, config.json, emulator.bin, xenstore.json and the other bodies, " +
@@ -134,10 +134,21 @@ export const COMMANDS: readonly CommandSpec[] = [
         "was edited. DIR appears whole or not at all.",
       "Lengths and padding are made anew when it is put together, so that a part may be edited in " +
         "place: another name or disk in config.json, another emulator.bin.",
+      "With --memory the guest's memory at the end of STREAM (or of the last complete checkpoint) " +
+        "becomes FILE: raw, a sparse image where the offset is the physical address, or elf, a " +
+        "core file for gdb, crash and drgn with the registers of every vcpu, all memory by " +
+        "physical address and the kernel's addresses. STREAM may be a folder made by --to.",
     ],
     options: [
       { name: "to", short: "o", value: "DIR", summary: "make the folder DIR" },
-      { name: "damaged", summary: "take apart also what is cut short or damaged, as far as it goes" },
+      { name: "memory", short: "m", value: "FILE", summary: "write the guest's memory to FILE" },
+      { name: "as", value: "KIND", choices: ["raw", "elf"], summary: "what FILE is: raw or elf" },
+      { name: "at", value: "N", summary: "memory at checkpoint N, counted from 1, not the last" },
+      { name: "spool", value: "DIR", summary: "keep a stream that is no file there meanwhile" },
+      {
+        name: "damaged",
+        summary: "take apart also what is cut short or damaged, as far as it goes",
+      },
       FORMAT_OPTION,
       { name: "quiet", short: "q", summary: "print nothing; only the exit status tells" },
       ...GUEST_OPTIONS,

@@ -1,6 +1,6 @@
 // What `agent extract` and `agent assemble` print for people.
 
-import type { Assembled, Extracted } from "../../lib/stream/index.ts";
+import type { Assembled, Extracted, ExtractedMemory } from "../../lib/stream/index.ts";
 import { formatBytes, formatCount } from "./numbers.ts";
 
 export function renderExtracted(
@@ -14,6 +14,30 @@ export function renderExtracted(
   ];
   if (!isComplete) lines.push("  it is cut short or damaged: manifest.json says where");
   return `${lines.join("\n")}\n`;
+}
+
+export function renderMemory(
+  { memory, pagesWritten, elf }: ExtractedMemory,
+  { input, to }: { readonly input: string; readonly to: string },
+): string {
+  const { type, places, vcpus, checkpoint } = memory;
+  const at = checkpoint === undefined ? "" : `, at checkpoint ${checkpoint}`;
+  const form = elf === undefined ? "raw image" : `ELF core of ${elf.bits} bits`;
+  const zeros = places.count - pagesWritten;
+  const lines = [
+    `extracted: ${input} to ${to}: ${form}, ${type.toUpperCase()} guest${at}`,
+    `  ${formatCount(places.count)} pages, ${formatCount(zeros)} of them zeros (holes in the file)`,
+  ];
+  if (elf !== undefined) lines.push(...elfLines(elf, vcpus.length));
+  return `${lines.join("\n")}\n`;
+}
+
+function elfLines(elf: NonNullable<ExtractedMemory["elf"]>, vcpus: number): string[] {
+  const kernel = elf.hasAllKernel ? "the kernel's addresses" : "a part of the kernel's addresses";
+  const note = elf.hasKernelNote ? ", and the kernel's own note (VMCOREINFO)" : "";
+  const registers = `registers of ${formatCount(vcpus)} ${vcpus === 1 ? "vcpu" : "vcpus"}`;
+  const addresses = `${kernel} in ${formatCount(elf.kernelSegments)} segments`;
+  return [`  ${registers}, ${addresses}${note}`, "  memory below them is by physical address"];
 }
 
 export function renderAssembled({

@@ -34,8 +34,10 @@ export type {
   PageVersion,
   RecordDetail,
 } from "./inspect/index.ts";
-export { assembleFolder, extractStream } from "./image/index.ts";
+export { assembleFolder, extractStream, storeFolder } from "./image/index.ts";
 export type { Assembled, Extracted } from "./image/index.ts";
+export { extractMemory, MEMORY_FORMATS } from "./memory/index.ts";
+export type { ExtractedMemory } from "./memory/index.ts";
 export { FdSink, openOutput } from "./output/index.ts";
 export type { Output, OutputOptions } from "./output/index.ts";
 export {

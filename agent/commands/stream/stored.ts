@@ -42,7 +42,8 @@ export async function openStored(operand: string, request: StoredRequest): Promi
   return stored;
 }
 
-function spoolFolder({ spool, output }: StoredRequest): string {
+/** Where a stream that is no file is kept. */
+export function spoolFolder({ spool, output }: StoredRequest): string {
   if (spool !== undefined) return spool;
   const isFile = output !== undefined && !/^([0-9]+|-|\/dev\/.*|\/proc\/.*)$/.test(output);
   return isFile ? dirname(output) : (process.env.TMPDIR ?? SPOOL_FOLDER);

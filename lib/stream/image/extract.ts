@@ -37,7 +37,14 @@ export async function extractStream(
   options: ExtractOptions & { close(): Promise<Finding | undefined> },
 ): Promise<Extracted> {
   using folder = createNewFolder(path);
-  const extracted = extractInto(folder, source, options);
+  let extracted: Extracted;
+  try {
+    extracted = extractInto(folder, source, options);
+  } catch (error) {
+    // Damage of compressed data is why the stream ended too early, not the other way round.
+    const why = error instanceof StreamError ? await options.close() : undefined;
+    throw why === undefined ? error : new StreamError(why, { cause: error });
+  }
   const damage = await options.close();
   if (damage !== undefined && !options.allowsDamage) throw new StreamError(damage);
   folder.commit();
