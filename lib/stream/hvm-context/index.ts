@@ -1,6 +1,7 @@
 // What other rooms may use of the HVM context format.
 export {
   BODY_BYTES_MAX,
+  CPU,
   CPU_TYPECODE,
   cpuLayout,
   DESCRIPTOR,

@@ -104,58 +104,57 @@ const fields = <T extends number | bigint, const N extends string>(
 ): Record<N, Field<T>> =>
   Object.fromEntries(names.map((name) => [name, field])) as Record<N, Field<T>>;
 
-/**
- * Newest first: today's, then without flags (before Xen 4.7: the FPU state counts as initialised),
- * then without msr_tsc_aux too (before Xen 3.4).
- */
-function makeCpuLayouts(): readonly Layout[] {
-  // From the end of fpu_regs to what pre-3.4 Xen did not have yet.
-  const common = {
-    ...fields(any(u64), ["rax", "rbx", "rcx", "rdx", "rbp", "rsi", "rdi", "rsp"]),
-    ...fields(any(u64), ["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"]),
-    ...fields(any(u64), ["rip", "rflags"]),
-    cr0: CR0,
-    ...fields(any(u64), ["cr2", "cr3", "cr4", "dr0", "dr1", "dr2", "dr3"]),
-    ...fields(LOW_32_BITS, ["dr6", "dr7"]),
-    ...fields(any(u32), ["cs_sel", "ds_sel", "es_sel", "fs_sel", "gs_sel", "ss_sel"]),
-    ...fields(any(u32), ["tr_sel", "ldtr_sel"]),
-    ...fields(any(u32), ["cs_limit", "ds_limit", "es_limit", "fs_limit", "gs_limit", "ss_limit"]),
-    ...fields(any(u32), ["tr_limit", "ldtr_limit", "idtr_limit", "gdtr_limit"]),
-    ...fields(any(u64), ["cs_base", "ds_base", "es_base", "fs_base", "gs_base", "ss_base"]),
-    ...fields(any(u64), ["tr_base", "ldtr_base", "idtr_base", "gdtr_base"]),
-    ...fields(any(u32), ["cs_arbytes", "ds_arbytes", "es_arbytes", "fs_arbytes", "gs_arbytes"]),
-    ...fields(any(u32), ["ss_arbytes", "tr_arbytes", "ldtr_arbytes"]),
-    ...fields(any(u64), ["sysenter_cs", "sysenter_esp", "sysenter_eip", "shadow_gs"]),
-    ...fields(any(u64), ["msr_flags", "msr_lstar", "msr_star", "msr_cstar", "msr_syscall_mask"]),
-    msr_efer: any(u64),
-  };
-  const pending = { tsc: any(u64), pending_event: any(u32), error_code: any(u32) };
-  const current = {
-    ...common,
-    msr_tsc_aux: LOW_32_BITS,
-    ...pending,
-    flags: oneOf(u32, [0, 1]), // Bit 0: the FPU state is initialised.
-    pad0: exactly(u32, 0),
-  };
-  assert(FPU_REGS_BYTES + offsetOf(current, "tsc") === 1008, "tsc stands at 1008");
-  assert(FPU_REGS_BYTES + offsetOf(current, "cs_arbytes") === 888, "access rights stand at 888");
-  assert(FPU_REGS_BYTES + offsetOf(current, "cr0") + 8 === CPU_LEAST_BYTES, "cr0 ends at 664");
-  const old = { ...common, ...pending };
-  assert(FPU_REGS_BYTES + offsetOf(old, "tsc") === 1000, "tsc once stood at 1000");
-  const layouts = [current, { ...common, msr_tsc_aux: LOW_32_BITS, ...pending }, old];
-  for (const [index, layout] of layouts.entries()) {
-    assert(FPU_REGS_BYTES + sizeOf(layout) === CPU_BYTES[index], "a CPU body has its size");
-  }
-  return layouts;
+/** A CPU body behind its fpu_regs, as Xen 4.7 and later save it. */
+export const CPU = {
+  ...fields(any(u64), ["rax", "rbx", "rcx", "rdx", "rbp", "rsi", "rdi", "rsp"]),
+  ...fields(any(u64), ["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"]),
+  ...fields(any(u64), ["rip", "rflags"]),
+  cr0: CR0,
+  ...fields(any(u64), ["cr2", "cr3", "cr4", "dr0", "dr1", "dr2", "dr3"]),
+  ...fields(LOW_32_BITS, ["dr6", "dr7"]),
+  ...fields(any(u32), ["cs_sel", "ds_sel", "es_sel", "fs_sel", "gs_sel", "ss_sel"]),
+  ...fields(any(u32), ["tr_sel", "ldtr_sel"]),
+  ...fields(any(u32), ["cs_limit", "ds_limit", "es_limit", "fs_limit", "gs_limit", "ss_limit"]),
+  ...fields(any(u32), ["tr_limit", "ldtr_limit", "idtr_limit", "gdtr_limit"]),
+  ...fields(any(u64), ["cs_base", "ds_base", "es_base", "fs_base", "gs_base", "ss_base"]),
+  ...fields(any(u64), ["tr_base", "ldtr_base", "idtr_base", "gdtr_base"]),
+  ...fields(any(u32), ["cs_arbytes", "ds_arbytes", "es_arbytes", "fs_arbytes", "gs_arbytes"]),
+  ...fields(any(u32), ["ss_arbytes", "tr_arbytes", "ldtr_arbytes"]),
+  ...fields(any(u64), ["sysenter_cs", "sysenter_esp", "sysenter_eip", "shadow_gs"]),
+  ...fields(any(u64), ["msr_flags", "msr_lstar", "msr_star", "msr_cstar", "msr_syscall_mask"]),
+  msr_efer: any(u64),
+  msr_tsc_aux: LOW_32_BITS,
+  tsc: any(u64),
+  pending_event: any(u32),
+  error_code: any(u32),
+  flags: oneOf(u32, [0, 1]), // Bit 0: the FPU state is initialised.
+  pad0: exactly(u32, 0),
+} satisfies Layout;
+
+/** Before Xen 4.7: the FPU state counts as initialised. */
+const NOT_IN_1024: readonly string[] = ["flags", "pad0"];
+/** Before Xen 3.4. */
+const NOT_IN_1016: readonly string[] = [...NOT_IN_1024, "msr_tsc_aux"];
+
+function cpuWithout(names: readonly string[], bodyBytes: number): Layout {
+  const layout: Layout = Object.fromEntries(
+    Object.entries(CPU).filter(([name]) => !names.includes(name)),
+  );
+  assert(FPU_REGS_BYTES + sizeOf(layout) === bodyBytes, "an old CPU body has its size");
+  return layout;
 }
 
-let cpuLayouts: readonly Layout[] | undefined;
+const oldCpus = new Map<number, Layout>();
 
 /** The layout behind fpu_regs of a CPU body of this size; undefined where no Xen saved such one. */
 export function cpuLayout(bodyBytes: number): Layout | undefined {
-  // Made when they are first wanted: 250 fields cost 0.5 ms, in every start of every command.
-  cpuLayouts ??= makeCpuLayouts();
-  return cpuLayouts[CPU_BYTES.indexOf(bodyBytes)];
+  if (bodyBytes === CPU_BYTES[0]) return CPU;
+  if (!CPU_BYTES.includes(bodyBytes)) return undefined;
+  // The old ones are made when they are met: half a millisecond of every start otherwise.
+  const old =
+    oldCpus.get(bodyBytes) ?? cpuWithout(bodyBytes === 1024 ? NOT_IN_1024 : NOT_IN_1016, bodyBytes);
+  oldCpus.set(bodyBytes, old);
+  return old;
 }
 
 // ---- Variable bodies ------------------------------------------------------------------------
@@ -251,3 +250,7 @@ assert(sizeOf(DESCRIPTOR) === 8, "an HVM context descriptor has 8 bytes");
 assert(sizeOf(HEADER) === 24, "an HVM context header has 24 bytes");
 assert(XSAVE_SIZE.bytes === 600, "a CPU_XSAVE body has at least 600 bytes");
 assert(sizeOf(MSR_ENTRY) === 16, "an MSR entry has 16 bytes");
+assert(FPU_REGS_BYTES + sizeOf(CPU) === CPU_BYTES[0], "a CPU body has 1032 bytes");
+assert(FPU_REGS_BYTES + offsetOf(CPU, "cr0") + 8 === CPU_LEAST_BYTES, "cr0 ends at 664");
+assert(FPU_REGS_BYTES + offsetOf(CPU, "cs_arbytes") === 888, "access rights stand at 888");
+assert(FPU_REGS_BYTES + offsetOf(CPU, "tsc") === 1008, "tsc stands at 1008");

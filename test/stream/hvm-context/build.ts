@@ -1,16 +1,8 @@
 // Builds HVM contexts for tests, entry by entry, from the layout tables.
 
 import { offsetOf, write } from "../../../lib/bytes/index.ts";
-import {
-  cpuLayout,
-  DESCRIPTOR,
-  FPU_REGS_BYTES,
-  HEADER,
-  TYPES,
-} from "../../../lib/stream/hvm-context/index.ts";
-
-const CPU_BYTES = 1032;
-const CPU = cpuLayout(CPU_BYTES)!; // Xen 4.7 and later save this size.
+import { CPU, DESCRIPTOR, FPU_REGS_BYTES, HEADER } from "../../../lib/stream/hvm-context/index.ts";
+import { TYPES } from "../../../lib/stream/hvm-context/index.ts";
 
 export interface EntrySpec {
   readonly name: string;
@@ -46,7 +38,7 @@ export function headerBody(change: Partial<{ magic: number; version: number }>):
 
 export function bodyOf(name: string): Uint8Array {
   if (name === "HEADER") return headerBody({});
-  if (name === "CPU") return cpuBody(CPU_BYTES);
+  if (name === "CPU") return cpuBody(1032);
   if (name === "CPU_MSR") return msrBody(2, 2);
   const size = TYPES.find((row) => row.name === name)?.size;
   return new Uint8Array(size !== undefined && "bytes" in size ? size.bytes : 0);
@@ -73,9 +65,9 @@ function entry(spec: EntrySpec): Uint8Array {
 }
 
 /** A CPU body with one field set. */
-export function cpuWith(field: string, value: bigint | number): Uint8Array {
-  const body = cpuBody(CPU_BYTES);
-  const set = CPU[field]!.set as (view: DataView, at: number, value: bigint | number) => void;
+export function cpuWith(field: keyof typeof CPU, value: bigint | number): Uint8Array {
+  const body = cpuBody(1032);
+  const set = CPU[field].set as (view: DataView, at: number, value: bigint | number) => void;
   set(new DataView(body.buffer), FPU_REGS_BYTES + offsetOf(CPU, field), value);
   return body;
 }
