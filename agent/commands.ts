@@ -74,7 +74,11 @@ export const COMMANDS: readonly CommandSpec[] = [
         "for it.",
     ],
     options: [
-      { name: "contents", short: "c", summary: "read page contents: count zero and duplicate pages" },
+      {
+        name: "contents",
+        short: "c",
+        summary: "read page contents: count zero and duplicate pages",
+      },
       {
         name: "section",
         short: "s",
@@ -176,6 +180,61 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/stream/assemble.ts"),
   },
   {
+    name: "convert",
+    operands: "[STREAM] --to FILE",
+    summary: "make a current stream of one from before Xen 4.6, or one for an older Xen",
+    description: [
+      "Writes a legacy STREAM (before Xen 4.6: PV or HVM, of a 32-bit or 64-bit toolstack, bare or " +
+        "in an xl save file) as a stream that a current Xen restores. An xl save file stays one. " +
+        "Width, guest type and format are found by the first bytes; where an option says " +
+        "something else, that is an error.",
+      "With --libxc-version 2 a version 3 stream is written for a receiver before Xen 4.14, if " +
+        "nothing is lost: one with CPUID or MSR policies is refused.",
+      "FILE appears whole or not at all; a file that stands there is replaced then. - is " +
+        "standard output. From a pipe or socket nothing beyond the end of the stream is read.",
+      "The output is byte for byte what Xen's convert-legacy-stream writes where that is right. " +
+        "What it gets wrong or refuses is done right here: xl headers, batches of unmapped " +
+        "entries only, the QEMU records QemuDeviceModelRecord and RemusDeviceModelState, " +
+        "transcendent memory without pages to keep. What no reader would take is refused with a " +
+        "reason. agent formats legacy lists every difference.",
+    ],
+    options: [
+      { name: "to", short: "o", value: "FILE", summary: "write the stream to FILE" },
+      {
+        name: "format",
+        short: "f",
+        value: "FORMAT",
+        choices: ["libxl", "libxc"],
+        summary: "write a libxl (default) or libxc stream",
+      },
+      {
+        name: "libxc-version",
+        value: "VERSION",
+        choices: ["2", "3"],
+        summary: "version of the libxc image that is written: 2 or 3 (default)",
+      },
+      {
+        name: "width",
+        short: "w",
+        value: "BITS",
+        choices: ["32", "64"],
+        summary: "the legacy toolstack was 32-bit or 64-bit",
+      },
+      {
+        name: "guest",
+        short: "g",
+        value: "GUEST",
+        choices: ["pv", "hvm"],
+        summary: "the legacy stream holds a pv or hvm guest",
+      },
+      JSON_OPTION,
+      { name: "quiet", short: "q", summary: "print nothing; only the exit status tells" },
+      ...GUEST_OPTIONS,
+      HELP_OPTION,
+    ],
+    load: () => import("./commands/stream/convert.ts"),
+  },
+  {
     name: "relay",
     operands: "[-- COMMAND...]",
     summary: "pass a stream on, verified on its way",
@@ -213,6 +272,47 @@ export const COMMANDS: readonly CommandSpec[] = [
       HELP_OPTION,
     ],
     load: () => import("./commands/stream/relay.ts"),
+  },
+  {
+    name: "pack",
+    operands: "[STREAM] --to FILE",
+    summary: "store a saved guest or stream small",
+    description: [
+      "Stores STREAM in FILE: pages of zeros cost nothing, pages that stood before are stored once, " +
+        "the rest is compressed by zstd in independent frames with checksums. Every byte is kept, " +
+        "those behind the stream's end and those of a damaged stream too (exit status 3 then).",
+      "agent unpack FILE --to - gives the same bytes back, for example to xl restore /dev/stdin.",
+    ],
+    options: [
+      { name: "to", short: "o", value: "FILE", summary: "write the packed image to FILE" },
+      { name: "level", value: "N", summary: "zstd's level, 1 (fast) to 19 (small); default 3" },
+      FORMAT_OPTION,
+      { name: "spool", value: "DIR", summary: "keep a stream that is no file there meanwhile" },
+      JSON_OPTION,
+      { name: "quiet", short: "q", summary: "print nothing; only the exit status tells" },
+      ...GUEST_OPTIONS,
+      HELP_OPTION,
+    ],
+    load: () => import("./commands/stream/pack.ts"),
+  },
+  {
+    name: "unpack",
+    operands: "PACKED --to FILE",
+    summary: "give back the bytes that agent pack stored",
+    description: [
+      "Writes the original bytes of PACKED to FILE (- is standard output), all of them or a part. " +
+        "Every frame is checked against its hash before a byte of it goes out.",
+    ],
+    options: [
+      { name: "to", short: "o", value: "FILE", summary: "write the original to FILE" },
+      { name: "from", value: "OFFSET", summary: "begin at that offset of the original" },
+      { name: "bytes", value: "SIZE", summary: "give back so many bytes (K, M, G allowed)" },
+      JSON_OPTION,
+      { name: "quiet", short: "q", summary: "print nothing; only the exit status tells" },
+      ...GUEST_OPTIONS,
+      HELP_OPTION,
+    ],
+    load: () => import("./commands/stream/unpack.ts"),
   },
   {
     name: "sample",
@@ -327,6 +427,12 @@ export const DROP_INS: readonly DropIn[] = [
     name: "verify-stream-v2",
     summary: "Xen's stream verifier: its options and exit statuses",
     load: () => import("./commands/stream/verify-stream-v2.ts"),
+  },
+  {
+    name: "convert-legacy-stream",
+    firstWords: ["--in"], // As libxl (LIBXL_CONVERT_HELPER) and xenopsd run it.
+    summary: "Xen's converter of streams from before 4.6: its options and exit statuses",
+    load: () => import("./commands/stream/convert-legacy-stream.ts"),
   },
   {
     name: "libxl-save-helper",

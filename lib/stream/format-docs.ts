@@ -2,6 +2,7 @@
 
 import { hex } from "../base/index.ts";
 import { docs, type Layout, sizeOf } from "../bytes/index.ts";
+import { convertDifferenceDocs } from "./convert/index.ts";
 import type { Format } from "./detect.ts";
 import { LEGACY_CHUNKS } from "./legacy/index.ts";
 import { DOMAIN_HEADER, IMAGE_HEADER, LIBXC, PAGE_TYPES, type Tail } from "./libxc/index.ts";
@@ -71,6 +72,7 @@ const legacyDocs = (): string[] => [
   "|---|---|---|",
   ...LEGACY_CHUNKS.map(({ marker, name, payload }) => `| ${marker} | ${name} | ${payload.kind} |`),
   "",
+  ...convertDifferenceDocs(),
 ];
 
 const DOCS: Readonly<Record<Format, () => string[]>> = {

@@ -1,6 +1,8 @@
 // What other rooms may use of stream.
 export type { Compression, Format } from "./detect.ts";
-export { EXPAND_STATUS, openInput, rateLimiter, storeInput } from "./input/index.ts";
+export { ConvertReportSchema, convertStream, LegacyListing } from "./convert/index.ts";
+export type { ConvertOptions, ConvertReport } from "./convert/index.ts";
+export { EXPAND_STATUS, identityOf, openInput, rateLimiter, storeInput } from "./input/index.ts";
 export type { Input, SelfCommand, StoredInput } from "./input/index.ts";
 export { formatDocs } from "./format-docs.ts";
 export {
@@ -24,7 +26,12 @@ export {
   LIBXL_HEADER,
   libxlRecordOf,
 } from "./libxl/index.ts";
-export { InspectReportSchema, inspectStream, RECORD_KEPT_BYTES, withDamage } from "./inspect/index.ts";
+export {
+  InspectReportSchema,
+  inspectStream,
+  RECORD_KEPT_BYTES,
+  withDamage,
+} from "./inspect/index.ts";
 export type {
   InspectIteration,
   InspectMemoryMap,
@@ -40,6 +47,14 @@ export { extractMemory, MEMORY_FORMATS } from "./memory/index.ts";
 export type { ExtractedMemory } from "./memory/index.ts";
 export { FdSink, openOutput } from "./output/index.ts";
 export type { Output, OutputOptions } from "./output/index.ts";
+export {
+  PackedImage,
+  PackReportSchema,
+  packStream,
+  unpackImage,
+  UnpackReportSchema,
+} from "./pack/index.ts";
+export type { PackReport, UnpackReport } from "./pack/index.ts";
 export {
   Capture,
   inheritedEnd,

@@ -101,6 +101,10 @@ export function currentOffset(fd: Fd): number {
   throw systemError(`Cannot read "${fd.name}"`, { call: "lseek", errno, object: fd.name });
 }
 
+/** Where the next read of it will begin, also through every duplicate of the descriptor. */
+export const moveOffset = (fd: Fd, fileOffset: number): void =>
+  void libc.lseek(fd.number, fileOffset, SEEK_SET); // What cannot be moved was read in order.
+
 /**
  * Size in bytes of a file or block device, whose stat says 0; moves the file offset to `backTo`.
  */

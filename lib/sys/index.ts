@@ -24,6 +24,7 @@ export {
   isNonBlocking,
   isTerminal,
   kindOf,
+  moveOffset,
   openForReading,
   openForWriting,
   pathOf,

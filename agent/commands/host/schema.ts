@@ -2,9 +2,12 @@
 
 import * as v from "valibot";
 import {
+  ConvertReportSchema,
   InspectReportSchema,
   RelayReportSchema,
+  PackReportSchema,
   SquashReportSchema,
+  UnpackReportSchema,
   VerifyReportSchema,
 } from "../../../lib/stream/index.ts";
 import type { Invocation } from "../../commands.ts";
@@ -17,9 +20,12 @@ import { print } from "../../ui/output.ts";
 /** Every command with --json, and its document. */
 export const DOCUMENTS = {
   check: CheckDocument,
+  convert: ConvertReportSchema,
   squash: SquashReportSchema,
   relay: RelayReportSchema,
   inspect: InspectReportSchema,
+  pack: PackReportSchema,
+  unpack: UnpackReportSchema,
   verify: VerifyReportSchema,
 } as const;
 const NAMES = Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[];

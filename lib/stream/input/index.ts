@@ -2,7 +2,7 @@
 export { EXPAND_STATUS } from "./expander.ts";
 export type { SelfCommand } from "./expander.ts";
 export { FileSource } from "./file-source.ts";
-export { openInput } from "./open-input.ts";
+export { identityOf, openInput } from "./open-input.ts";
 export type { Input, InputOptions } from "./open-input.ts";
 export { PipeSource } from "./pipe-source.ts";
 export { rateLimiter } from "./rate-limit.ts";

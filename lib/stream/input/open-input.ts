@@ -2,6 +2,7 @@
 // expanded by a second process of this program, so that the walk reads it like any pipe and memory
 // stays bounded.
 
+import { statSync } from "node:fs";
 import { RefusedError, UsageError } from "../../base/index.ts";
 import type { Finding, Source } from "../../bytes/index.ts";
 import {
@@ -9,8 +10,10 @@ import {
   currentOffset,
   duplicate,
   type Fd,
+  type FileIdentity,
   type FileKind,
   kindOf,
+  moveOffset,
   openForReading,
   readAt,
   sizeBySeeking,
@@ -29,6 +32,11 @@ export interface Input {
   readonly compression: Compression | undefined;
   /** A file or block device that holds the stream as it is, to be read again and again. */
   readonly file: StoredFile | undefined;
+  /**
+   * Leaves an inherited descriptor of a file where reading stopped, as reading it would have: what
+   * stands there belongs to whoever reads on.
+   */
+  settle(): void;
   /** Lets go of everything, and tells what was wrong with the compressed data, if anything. */
   close(): Promise<Finding | undefined>;
 }
@@ -43,6 +51,16 @@ export interface StoredFile {
 export interface InputOptions {
   /** How to start this program again, for expanding. */
   readonly selfCommand: SelfCommand;
+}
+
+/** What an operand names, so that it is not written over; nothing where it cannot be looked at. */
+export function identityOf(operand: string): FileIdentity[] {
+  try {
+    if (operand === "-") return [statOf(0)];
+    return [/^[0-9]+$/.test(operand) ? statOf(Number(operand)) : statSync(operand)];
+  } catch {
+    return []; // Opening it says why.
+  }
 }
 
 /** Throws SystemError, UsageError or RefusedError (a directory). */
@@ -103,6 +121,9 @@ const plainInput = (source: Source, file: StoredFile | undefined): Input => ({
   source,
   compression: undefined,
   file,
+  settle() {
+    if (file !== undefined) moveOffset(file.fd, source.position);
+  },
   close() {
     source[Symbol.dispose]();
     return Promise.resolve(undefined);
@@ -120,6 +141,7 @@ function expandedInput(
     source,
     compression,
     file: undefined,
+    settle() {},
     close() {
       source[Symbol.dispose]();
       return expander.finish();
