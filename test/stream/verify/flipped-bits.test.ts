@@ -12,7 +12,7 @@ import { encode } from "../../helpers/stream-plan.ts";
 const HEAD_BYTES_MAX = 48;
 const RANDOM_FLIPS = 60;
 /** What makes another whole stream of one that nothing is wrong with. */
-const UNNOTICED: readonly string[] = [
+const UNNOTICED = [
   "libxc version 3, PV 64: X86_PV_VCPU_XSAVE length, bit 5", // The MSRs are part of it then.
   "libxc version 3, PV 64: X86_PV_VCPU_MSRS type, bit 2", // A second X86_TSC_INFO, of that size.
   // QEMU's state has no length of its own: fewer or more of the zeros that it ends with.
