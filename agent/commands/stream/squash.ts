@@ -2,11 +2,13 @@
 
 import * as v from "valibot";
 import { UsageError } from "../../../lib/base/index.ts";
+import { StreamError } from "../../../lib/bytes/index.ts";
 import { openOutput, squashStream, type SquashReport } from "../../../lib/stream/index.ts";
 import { becomeIdle, isTerminal, STDOUT_FD } from "../../../lib/sys/index.ts";
 import { type Invocation, STREAM_FORMATS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { countOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
+import { printError } from "../../ui/log.ts";
 import { print, printToStderr } from "../../ui/output.ts";
 import { startProgress } from "../../ui/progress.ts";
 import { renderSquashReport } from "../../ui/squash-report.ts";
@@ -14,7 +16,7 @@ import { heldBack, openStored } from "./stored.ts";
 
 const Options = v.strictObject({
   _: v.pipe(v.array(v.string()), v.maxLength(1, "wanted one stream")),
-  to: v.string("name what to write with --to FILE, or - for standard output"),
+  to: v.optional(v.string()),
   at: v.optional(countOption),
   format: v.optional(v.picklist(STREAM_FORMATS, `wanted one of ${STREAM_FORMATS.join(", ")}`)),
   spool: v.optional(v.string()),
@@ -23,10 +25,14 @@ const Options = v.strictObject({
   rate: v.optional(sizeOption),
   idle: switchOption,
 });
-type SquashCommandOptions = v.InferOutput<typeof Options>;
+type SquashCommandOptions = v.InferOutput<typeof Options> & { readonly to: string };
 
 export async function run({ argv, spec }: Invocation): Promise<number> {
-  const options = parseOptions(Options, spec, argv);
+  const given = parseOptions(Options, spec, argv);
+  if (given.to === undefined) {
+    throw new UsageError("Cannot run squash: name the output with --to FILE, or --to -");
+  }
+  const options = { ...given, to: given.to };
   const toStandardOutput = options.to === "-" || options.to === "1";
   if (toStandardOutput && options.json) {
     throw new UsageError("Cannot run squash: --json and the image both go to standard output");
@@ -35,7 +41,15 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
     throw new UsageError("Cannot write an image to the terminal: use --to FILE");
   }
   if (options.idle) becomeIdle();
-  const report = await squashOperand(options._[0] ?? "-", options);
+  const operand = options._[0] ?? "-";
+  let report: SquashReport;
+  try {
+    report = await squashOperand(operand, options);
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error;
+    await printError(`Cannot squash "${operand}": ${error.message}`);
+    return EXIT.badData;
+  }
   if (options.quiet) return EXIT.ok;
   if (options.json) print(`${JSON.stringify(report, null, 2)}\n`);
   else (toStandardOutput ? printToStderr : print)(renderSquashReport(report));

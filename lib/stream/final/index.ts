@@ -4,5 +4,5 @@ export type { Image } from "./choose.ts";
 export { isBatch, PageReader, TYPE_HOLE } from "./page-reader.ts";
 export type { PageEntry } from "./page-reader.ts";
 export { indexOrdinal, passOver, tooScattered } from "./pass.ts";
-export { survey } from "./survey.ts";
+export { surveyInput } from "./survey.ts";
 export type { Survey } from "./survey.ts";

@@ -8,6 +8,7 @@
 import { hex, plural, RefusedError } from "../../base/index.ts";
 import { type Source, StreamError } from "../../bytes/index.ts";
 import type { Format } from "../detect.ts";
+import type { StoredInput } from "../input/index.ts";
 import { type Visitor, walk, type WalkEnd } from "../walk/index.ts";
 
 export interface SurveyOptions {
@@ -33,8 +34,25 @@ export interface Survey {
   readonly droppedBytes: number;
 }
 
-/** Throws StreamError for a stream that is not whole, RefusedError where it cannot be done. */
-export function survey(source: Source, options: SurveyOptions): Survey {
+/**
+ * The first walk over an input, which is then ready for others. Throws StreamError for a stream
+ * that is not whole, RefusedError where it cannot be done.
+ */
+export async function surveyInput(input: StoredInput, options: SurveyOptions): Promise<Survey> {
+  let found: Survey;
+  try {
+    found = survey(input.first, options);
+  } catch (error) {
+    // Damage of compressed data is why the stream ended too early, not the other way round.
+    const damage = error instanceof StreamError ? await input.keep() : undefined;
+    throw damage === undefined ? error : new StreamError(damage, { cause: error });
+  }
+  const damage = await input.keep();
+  if (damage !== undefined) throw new StreamError(damage);
+  return found;
+}
+
+function survey(source: Source, options: SurveyOptions): Survey {
   const visitor = new Surveyor(options.at);
   const end = walk(source, visitor, options);
   const cannot = `Cannot ${options.verb} "${source.name}"`;

@@ -3,9 +3,9 @@
 // are the last ones (10 bytes a pfn at most), and writing.
 
 import { assert, RefusedError } from "../../base/index.ts";
-import { type Sink, StreamError } from "../../bytes/index.ts";
+import type { Sink } from "../../bytes/index.ts";
 import type { Format } from "../detect.ts";
-import { Chooser, indexOrdinal, passOver, type Survey, survey } from "../final/index.ts";
+import { Chooser, indexOrdinal, passOver, type Survey, surveyInput } from "../final/index.ts";
 import type { StoredInput } from "../input/index.ts";
 import { DOMAIN_PV } from "../libxc/index.ts";
 import { PageIndex } from "../page-index.ts";
@@ -32,17 +32,14 @@ export async function squashStream(
   options: SquashOptions,
 ): Promise<SquashReport> {
   const onProgress = input.isSpooled ? options.onSpooled : SILENT;
-  const found = survey(input.first, { ...options, verb: "squash", onProgress });
-  const damage = await input.keep();
-  if (damage !== undefined) throw new StreamError(damage);
-
+  const found = await surveyInput(input, { ...options, verb: "squash", onProgress });
   const cannot = `Cannot squash "${input.name}"`;
   const index = new PageIndex("u32");
   const chooser = new Chooser((entry) => indexOrdinal(index, entry, cannot));
   passOver(input, found, { visitor: chooser, onProgress: SILENT });
   const isCheckpointed = found.checkpoint !== undefined;
   if (isCheckpointed && found.format === "libxc" && chooser.tailRecords > 0) {
-    const why = "a bare libxc image has no room for the device model's state";
+    const why = "a bare libxc image has no room for the state of the device model";
     throw new RefusedError(`${cannot}: ${why}`);
   }
   const endsLibxl = isCheckpointed && found.format !== "libxc";
