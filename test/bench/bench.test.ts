@@ -1,0 +1,33 @@
+// The bench runs, tiny: so that it cannot rot. What it measures full size is no matter of a test.
+
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { ROOT } from "../helpers/source-files.ts";
+import type { Figure } from "./figures.ts";
+
+const COMPILER = Bun.which("cc");
+const why = COMPILER === null ? " (skipped: no C compiler here)" : "";
+
+test.skipIf(COMPILER === null)(
+  `bun run bench --quick gives every figure${why}`,
+  () => {
+    const bench = join(ROOT, "test/bench/bench.ts");
+    const command = [process.execPath, bench, "--quick", "--json"];
+    const { exitCode, stdout, stderr } = Bun.spawnSync(command, { cwd: ROOT });
+    expect({ exitCode, stderr: stderr.toString() }).toEqual({ exitCode: 0, stderr: "" });
+    const found = JSON.parse(stdout.toString()) as Figure[];
+    expect(found.map(({ what }) => what.split(",")[0])).toEqual([
+      "throughput of verify",
+      "throughput of verify",
+      "throughput of verify",
+      "peak memory of verify",
+      "peak memory of verify",
+      "peak memory of verify",
+      "time of agent --version",
+      "time of verify",
+      "throughput of verify",
+    ]);
+    for (const { ratio } of found) expect(ratio === null || ratio > 0).toBeTrue();
+  },
+  120_000,
+);

@@ -1,0 +1,142 @@
+// Makes large save files for measuring: an xl save file of a PV guest as `xl save` writes it, whose
+// libxl stream begins at an odd offset, with batches of 1024 pages that all carry contents.
+
+import {
+  closeSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { assert } from "../../lib/base/index.ts";
+import { DOMAIN_PV, LIBXC, PAGE_BYTES } from "../../lib/stream/libxc/index.ts";
+import { LIBXL } from "../../lib/stream/libxl/index.ts";
+import { CONFIG_JSON_MASK, STREAM_V2_MASK } from "../../lib/stream/xl/index.ts";
+import { bare, encode, type PlanRecord } from "../helpers/stream-plan.ts";
+import {
+  cpuidPolicy,
+  domainHeader,
+  imageHeader,
+  libxcRecord,
+  libxlHeader,
+  libxlRecord,
+  msrPolicy,
+  p2mFrames,
+  pvInfo,
+  sharedInfo,
+  staticDataEnd,
+  tscInfo,
+  vcpuRecords,
+  xlRecords,
+} from "../helpers/stream-records.ts";
+
+/** Where the libxl stream of a real save file began: nothing in it stands on an even address. */
+const LIBXL_OFFSET = 923;
+const BATCH_PAGES = 1024; // MAX_BATCH_SIZE of libxc's saver.
+const WIDTH = 8;
+
+export interface BigStreamSpec {
+  /** Size of the guest's memory, a multiple of 4 MiB. */
+  readonly memoryBytes: number;
+  /** written: every byte is in the file. holes: the contents of pages are holes in it. */
+  readonly contents: "written" | "holes";
+}
+
+/** Writes the stream to a new file; returns its size. */
+export function writeBigStream(path: string, { memoryBytes, contents }: BigStreamSpec): number {
+  const pages = memoryBytes / PAGE_BYTES;
+  assert(pages % BATCH_PAGES === 0, "the guest's memory is a multiple of 4 MiB");
+  const fd = openSync(path, "wx", 0o600);
+  let position = 0;
+  const put = (bytes: Uint8Array): void => {
+    for (let done = 0; done < bytes.byteLength;) {
+      done += writeSync(fd, bytes, done, bytes.byteLength - done, position + done);
+    }
+    position += bytes.byteLength;
+  };
+  try {
+    put(encode({ records: recordsBefore(pages) }).bytes);
+    const page = contents === "written" ? noise(BATCH_PAGES * PAGE_BYTES) : undefined;
+    for (let pfn = 0; pfn < pages; pfn += BATCH_PAGES) {
+      put(batchHead(pfn));
+      if (page === undefined) position += BATCH_PAGES * PAGE_BYTES;
+      else put(page);
+    }
+    put(encode({ records: recordsBehind() }).bytes);
+    ftruncateSync(fd, position);
+    fsyncSync(fd); // Or the disk is still busy with it while we measure.
+  } finally {
+    closeSync(fd);
+  }
+  return position;
+}
+
+function recordsBefore(pages: number): PlanRecord[] {
+  const flags = CONFIG_JSON_MASK | STREAM_V2_MASK;
+  const config = (note: string) => ({ c_info: { type: "pv", name: "bench", note } });
+  const shortest = encode({ records: xlRecords(config(""), flags) }).bytes.byteLength;
+  return [
+    ...xlRecords(config("x".repeat(LIBXL_OFFSET - shortest)), flags),
+    libxlHeader(0),
+    libxlRecord(LIBXL.libxcContext),
+    imageHeader(3),
+    domainHeader(DOMAIN_PV, { major: 4, minor: 20 }),
+    pvInfo(WIDTH),
+    cpuidPolicy(),
+    msrPolicy(),
+    staticDataEnd(),
+    p2mFrames(WIDTH, pages),
+  ];
+}
+
+/** Header and pfn list of a PAGE_DATA record, up to the contents. */
+function batchHead(firstPfn: number): Uint8Array {
+  const head = new Uint32Array(4 + BATCH_PAGES * 2);
+  const bodyBytes = 8 + BATCH_PAGES * (8 + PAGE_BYTES);
+  head.set([LIBXC.pageData.type, bodyBytes, BATCH_PAGES, 0]);
+  for (let index = 0; index < BATCH_PAGES; index++) head[4 + index * 2] = firstPfn + index;
+  return new Uint8Array(head.buffer);
+}
+
+const recordsBehind = (): PlanRecord[] => [
+  tscInfo(),
+  sharedInfo(),
+  ...vcpuRecords(0, WIDTH),
+  libxcRecord(LIBXC.end),
+  libxlRecord(LIBXL.end),
+  bare("libxl", "nothing"),
+];
+
+/** Bytes that no file system or memory would store as fewer. */
+function noise(bytes: number): Uint8Array {
+  const words = new Uint32Array(bytes / 4);
+  let state = 1;
+  for (let word = 0; word < words.length; word++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    words[word] = state;
+  }
+  return new Uint8Array(words.buffer);
+}
+
+export interface BenchFolder extends Disposable {
+  readonly path: string;
+}
+
+/** A folder for so many bytes in $TMPDIR, removed when disposed of. Refuses where it has no room. */
+export function benchFolder(bytesWanted: number): BenchFolder {
+  const { bavail, bsize } = statfsSync(tmpdir());
+  const free = Math.floor((bavail * bsize) / 2 ** 20);
+  const wanted = Math.ceil((bytesWanted * 1.1) / 2 ** 20);
+  if (free! < wanted!) {
+    throw new Error(
+      `Cannot measure in "${tmpdir()}": wanted ${wanted} MiB, found ${free} MiB free`,
+    );
+  }
+  const path = mkdtempSync(join(tmpdir(), "agent-bench-"));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}

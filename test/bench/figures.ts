@@ -1,0 +1,192 @@
+// The figures that `bun run bench` gives: what of ours is measured, against which peer, and what
+// the ratio has to be. All of a table comes from one run, in turns with the peers.
+
+import { join } from "node:path";
+import { PAGE_BYTES } from "../../lib/stream/libxc/index.ts";
+import { sampleStream } from "../../lib/stream/index.ts";
+import { builtBinary } from "../helpers/binary.ts";
+import { referenceTool } from "../helpers/xen-utils.ts";
+import { benchFolder, writeBigStream } from "./big-stream.ts";
+import { compileC, compileHello, type Input, NO_INPUT, type Pairs, Runner } from "./runner.ts";
+
+export interface Sizes {
+  readonly memoryBytes: number;
+  /** Of a stream for a pipe: long enough that it is the flow that is measured, not the start. */
+  readonly pipeMemoryBytes: number;
+  readonly sparseMemoryBytes: number;
+  readonly pairs: number;
+}
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+export const FULL: Sizes = {
+  memoryBytes: 2 * GIB,
+  pipeMemoryBytes: 4 * GIB,
+  sparseMemoryBytes: 64 * GIB,
+  pairs: 15,
+};
+/** Says that everything still runs; its figures mean nothing. */
+export const QUICK: Sizes = {
+  memoryBytes: 16 * MIB,
+  pipeMemoryBytes: 16 * MIB,
+  sparseMemoryBytes: GIB,
+  pairs: 1,
+};
+
+export interface Figure {
+  readonly what: string;
+  readonly ours: string;
+  readonly peer: string;
+  /** null where the peer is absent. */
+  readonly ratio: number | null;
+  /** What the ratio has to be; null for a figure that is only told. */
+  readonly wanted: { readonly least: number } | { readonly most: number } | null;
+  readonly met: boolean | null;
+}
+
+/** What peak memory may be above that of a program that does nothing. */
+const MEMORY_KIB_MAX = 48 * 1024;
+
+export async function figures(sizes: Sizes): Promise<Figure[]> {
+  using folder = benchFolder(sizes.memoryBytes * 1.5);
+  const place = (name: string): string => join(folder.path, name);
+  const tool = referenceTool();
+  const runner = new Runner(folder.path, {
+    PATH: process.env["PATH"] ?? "",
+    ...(tool === undefined ? {} : { PYTHONPATH: tool.library, PYTHONDONTWRITEBYTECODE: "1" }),
+  });
+  writeBigStream(place("big"), { memoryBytes: sizes.memoryBytes, contents: "written" });
+  writeBigStream(place("flow"), { memoryBytes: sizes.pipeMemoryBytes, contents: "holes" });
+  writeBigStream(place("sparse"), { memoryBytes: sizes.sparseMemoryBytes, contents: "holes" });
+  await Bun.write(place("small"), sampleStream());
+  const bench: Bench = {
+    runner,
+    agent: builtBinary(),
+    hello: await compileHello(folder.path),
+    drain: compileC("splice-to-null", folder.path),
+    place,
+    sizes,
+  };
+  return [
+    ...fileFigures(bench, tool),
+    ...pipeFigures(bench),
+    ...memoryFigures(bench),
+    ...startFigures(bench),
+    ...compressedFigures(bench),
+  ];
+}
+
+interface Bench {
+  readonly runner: Runner;
+  readonly agent: string;
+  readonly hello: string;
+  readonly drain: string;
+  readonly place: (name: string) => string;
+  readonly sizes: Sizes;
+}
+
+function fileFigures(
+  { runner, agent, place, sizes }: Bench,
+  tool: ReturnType<typeof referenceTool>,
+): Figure[] {
+  const what = "throughput of verify, a file in the page cache, against Xen's verify-stream-v2";
+  const wanted = { least: 10 };
+  if (tool === undefined) {
+    const peer = "no unpacked xen-utils: see AGENT_TEST_XEN_UTILS";
+    return [{ what, ours: "-", peer, ratio: null, wanted, met: null }];
+  }
+  const pairs = runner.pairs(sizes.pairs, {
+    ours: [agent, "verify", place("big")],
+    peer: [tool.python, tool.script, "-f", "xl", "-i", place("big")],
+    input: NO_INPUT,
+  });
+  return [throughput(what, pairs, wanted)];
+}
+
+function pipeFigures({ runner, agent, drain, place, sizes }: Bench): Figure[] {
+  return (["write", "splice"] as const).map((feed) => {
+    // A saver writes. Nothing outruns a writer that copies nothing: there the time that any program
+    // of this runtime takes to start is most of the difference, so it is only told.
+    const wanted = feed === "write" ? { least: 0.9 } : null;
+    const pairs = runner.pairs(sizes.pairs, {
+      ours: [agent, "verify", "-"],
+      peer: [drain],
+      input: { feed, path: place("flow") },
+    });
+    const what = `throughput of verify, a pipe filled by ${feed}, against splice to null in C`;
+    return throughput(what, pairs, wanted);
+  });
+}
+
+function memoryFigures({ runner, agent, hello, place, sizes }: Bench): Figure[] {
+  const idleKib = runner.memory([hello], NO_INPUT).ownKib;
+  const figure = (name: string, memoryBytes: number, operand: string, input: Input): Figure => {
+    const aboveKib = runner.memory([agent, "verify", operand], input).ownKib - idleKib;
+    const mostKib = MEMORY_KIB_MAX + memoryBytes / PAGE_BYTES / 8 / 1024; // A bit a pfn.
+    const wanted = { most: 1 };
+    const ratio = aboveKib / mostKib;
+    const ours = `${mib(aboveKib)} above hello-world (${mib(idleKib)})`;
+    const what = `peak memory of verify, ${name}, against 48 MiB and a bit a pfn`;
+    return { what, ours, peer: mib(mostKib), ratio, wanted, met: isMet(ratio, wanted) };
+  };
+  const { memoryBytes, sparseMemoryBytes } = sizes;
+  return [
+    figure("a file", memoryBytes, place("big"), NO_INPUT),
+    figure("a sparse file", sparseMemoryBytes, place("sparse"), NO_INPUT),
+    figure("a pipe", memoryBytes, "-", { feed: "write", path: place("big") }),
+  ];
+}
+
+function startFigures({ runner, agent, hello, place, sizes }: Bench): Figure[] {
+  const against = (words: string[]): Pairs =>
+    runner.pairs(sizes.pairs * 2, { ours: [agent, ...words], peer: [hello], input: NO_INPUT });
+  return [
+    time("time of agent --version, against hello-world", against(["--version"]), { most: 3 }),
+    time(
+      "time of verify, a sample of 270 KB, against hello-world",
+      against(["verify", place("small")]),
+      null,
+    ),
+  ];
+}
+
+function compressedFigures({ runner, agent, place, sizes }: Bench): Figure[] {
+  const what = "throughput of verify, zstd input, against zstd -dc | agent verify";
+  if (Bun.which("zstd") === null) {
+    return [{ what, ours: "-", peer: "no zstd here", ratio: null, wanted: null, met: null }];
+  }
+  const [plain, packed] = [place("half"), place("half.zst")];
+  const memoryBytes = sizes.memoryBytes / 4;
+  writeBigStream(plain, { memoryBytes, contents: "written" });
+  Bun.spawnSync(["zstd", "-q", "-1", plain, "-o", packed]);
+  const pairs = runner.pairs(Math.ceil(sizes.pairs / 3), {
+    ours: [agent, "verify", packed],
+    peer: ["sh", "-c", 'zstd -dcq "$1" | "$0" verify -', agent, packed],
+    input: NO_INPUT,
+  });
+  return [throughput(what, pairs, null)];
+}
+
+type Wanted = Figure["wanted"];
+
+/** More is better: the peer's time over ours. */
+function throughput(what: string, pairs: Pairs, wanted: Wanted): Figure {
+  const ratio = 1 / pairs.ratio;
+  return { what, ...texts(pairs), ratio, wanted, met: isMet(ratio, wanted) };
+}
+
+/** Less is better: our time over the peer's. */
+function time(what: string, pairs: Pairs, wanted: Wanted): Figure {
+  return { what, ...texts(pairs), ratio: pairs.ratio, wanted, met: isMet(pairs.ratio, wanted) };
+}
+
+const texts = ({ oursMs, peerMs }: Pairs): Pick<Figure, "ours" | "peer"> => ({
+  ours: `${oursMs.toFixed(1)} ms`,
+  peer: `${peerMs.toFixed(1)} ms`,
+});
+
+const mib = (kib: number): string => `${(kib / 1024).toFixed(1)} MiB`;
+
+function isMet(ratio: number, wanted: Wanted): boolean | null {
+  if (wanted === null) return null;
+  return "least" in wanted ? ratio >= wanted.least : ratio <= wanted.most;
+}
