@@ -10,6 +10,7 @@ import { lastErrno, libc } from "./libc.ts";
 
 const SIGHUP = 1;
 const SIGINT = 2;
+const SIGKILL = 9;
 const SIGTERM = 15;
 const STOPPING = [SIGHUP, SIGINT, SIGTERM] as const;
 
@@ -39,7 +40,7 @@ export function withoutSignals<T>(step: () => T): T {
 /** Ends this process by the signal, so that its parent sees the same as of a child of ours. */
 export function dieBySignal(signal: number): void {
   defaultAction.bytes.fill(0); // SIG_DFL is 0.
-  setAction(signal, defaultAction.address, undefined);
+  if (signal !== SIGKILL) setAction(signal, defaultAction.address, undefined);
   libc.kill(libc.getpid(), signal);
 }
 

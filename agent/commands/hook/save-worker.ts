@@ -25,7 +25,12 @@ export function run({ argv, spec }: Invocation): number {
   const [settings] = parseOptions(Options, spec, argv)._;
   const { report, bug } = relayForHelper(settings);
   const isGood = report.verdict === "good" && report.ended === "end";
-  if (!isGood) printToStderr(`${relayLines(report).map((line) => `agent: ${line}\n`).join("")}`);
+  if (!isGood)
+    printToStderr(
+      `${relayLines(report)
+        .map((line) => `agent: ${line}\n`)
+        .join("")}`,
+    );
   if (report.verify !== null && report.ended === "end") sendReportToSyslog("agent", report.verify);
   if (bug !== undefined) throw bug;
   if (report.ended !== "end") return WORKER_STATUS.failed;
