@@ -84,3 +84,17 @@ export const countOption = v.pipe(
 );
 
 export const switchOption = v.optional(v.boolean(), false);
+
+/** An offset in bytes, from 0. */
+export const offsetOption = v.pipe(
+  v.string("wanted an offset in bytes"),
+  v.regex(/^[0-9]{1,15}$/, (issue) => `wanted an offset in bytes, found "${String(issue.input)}"`),
+  v.transform(Number),
+);
+
+/** zstd's levels. */
+export const levelOption = v.pipe(
+  v.string("wanted a level from 1 to 19"),
+  v.regex(/^(1?[1-9]|10)$/, (issue) => `wanted a level from 1 to 19, found "${String(issue.input)}"`),
+  v.transform(Number),
+);

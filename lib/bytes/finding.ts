@@ -15,7 +15,8 @@ export type Layer =
   | "legacy"
   | "hvm_context"
   | "qemu"
-  | "manifest";
+  | "manifest"
+  | "pack";
 
 /** Where a header or record stands. Offsets are absolute in the input. */
 export interface Place {

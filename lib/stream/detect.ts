@@ -38,6 +38,7 @@ const ascii = (text: string) => new TextEncoder().encode(text);
 const STRANGERS: readonly (readonly [Uint8Array, string])[] = [
   [Uint8Array.of(0x51, 0x46, 0x49, 0xfb), "a qcow2 disk image, not a saved guest"],
   [Uint8Array.of(0x7f, 0x45, 0x4c, 0x46), "an ELF file (a program or a core dump)"],
+  [ascii("AGENTPAK"), "a packed image: give it back first (agent unpack FILE --to - | ...)"],
   [ascii("QEVM"), "a bare QEMU state, without the guest's memory around it"],
   [ascii("LibvirtQemudSave"), "a libvirt QEMU save image: it holds a QEMU stream, not a Xen one"],
   [ascii("LinuxGuestRecord"), "a save file of xend, which no current toolstack reads"],

@@ -46,10 +46,14 @@ export function writeError(
   return systemError(`Cannot write "${name}"${why}`, failed);
 }
 
-/** Writes `bytes` bytes of arena memory where the descriptor stands, waiting where it must. */
-export function writeFully(fd: Fd, address: number, bytes: number): void {
+/**
+ * Writes `bytes` bytes where the descriptor stands, waiting where it must: of arena memory by its
+ * address, or of an array, which is not moved while a call has it.
+ */
+export function writeFully(fd: Fd, from: number | Uint8Array, bytes: number): void {
   for (let done = 0; done < bytes;) {
-    const put = libc.write(fd.number, pointer(address + done), bytes - done);
+    const data = typeof from === "number" ? pointer(from + done) : from.subarray(done);
+    const put = libc.write(fd.number, data, bytes - done);
     const errno = put === -1 ? lastErrno() : 0;
     if (put >= 0) done += put;
     else if (errno === EAGAIN) waitWritable(fd);

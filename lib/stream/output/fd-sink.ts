@@ -2,10 +2,11 @@
 // through this process depends on what the descriptor is:
 //
 //   target     from a file          from a pipe      from a socket
-//   file       copy_file_range      splice           read, write
+//   file       copy_file_range *    splice           read, write
 //   pipe       splice               splice           read, write
 //   other      read, write          splice           read, write
 //
+// * where pages stand on pages; else read, write
 // Where the kernel cannot do the first, it is told once and everything is read and written.
 
 import { assert } from "../../base/index.ts";
@@ -26,6 +27,7 @@ import {
 } from "../../sys/index.ts";
 
 const BUFFER_BYTES = 4 * BUILD_BYTES_MAX;
+const PAGE_BYTES = 4096;
 
 export class FdSink implements Sink, Disposable {
   readonly name: string;
@@ -64,6 +66,7 @@ export class FdSink implements Sink, Disposable {
   }
 
   write(bytes: Uint8Array): void {
+    if (bytes.byteLength >= BUFFER_BYTES) return this.writeThrough(bytes);
     for (let done = 0; done < bytes.byteLength;) {
       if (this.heldBytes === BUFFER_BYTES) this.flush();
       const part = bytes.subarray(done, done + BUFFER_BYTES - this.heldBytes);
@@ -71,6 +74,13 @@ export class FdSink implements Sink, Disposable {
       this.heldBytes += part.byteLength;
       done += part.byteLength;
     }
+  }
+
+  /** What would fill the buffer anyway goes out from where it stands. */
+  private writeThrough(bytes: Uint8Array): void {
+    this.flush();
+    writeFully(this.fd, bytes, bytes.byteLength);
+    this.writtenBytes += bytes.byteLength;
   }
 
   flush(): void {
@@ -82,7 +92,8 @@ export class FdSink implements Sink, Disposable {
   copyFile(file: Fd, { fileOffset, bytes }: FileRange): number {
     this.flush();
     let done = 0;
-    if (this.canCopyFile) {
+    const isTried = this.canCopyFile && this.isWorthIt(fileOffset);
+    if (isTried) {
       const range = { fileOffset, bytes };
       done =
         this.kind === "pipe"
@@ -94,8 +105,16 @@ export class FdSink implements Sink, Disposable {
     const rest = this.copyThrough(bytes - done, (address, part, at) =>
       readAt(file, address, part, fileOffset + done + at),
     );
-    if (rest > 0) this.canCopyFile = false;
+    if (rest > 0 && isTried) this.canCopyFile = false;
     return done + rest;
+  }
+
+  /**
+   * From file to file the kernel copies page by page. Where pages of the source are not pages of
+   * the target, it writes every page in two parts: larger pieces are a third faster then.
+   */
+  private isWorthIt(fileOffset: number): boolean {
+    return this.kind === "pipe" || (fileOffset - this.writtenBytes) % PAGE_BYTES === 0;
   }
 
   copyPipe(pipe: Fd, bytes: number): number {
