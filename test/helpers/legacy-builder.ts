@@ -73,12 +73,12 @@ export function legacyPvRecords({
   const vcpus = Array.from({ length: VCPUS }, () => [
     part("VCPU_BASIC", filled(VCPU_BYTES[guestWidth], 0x20)),
     part("VCPU_EXTENDED", filled(LEGACY_EXTENDED_VCPU_BYTES, 0x30)),
-    part("VCPU_XSAVE", filled(XSAVE_BYTES, 0x40)),
+    part("VCPU_XSAVE", words(8, [7, XSAVE_BYTES - 16]), filled(XSAVE_BYTES - 16, 0x40)),
   ]);
   return [
     part("P2M_SIZE", words(width, [P2M_SIZE])),
     extendedInfo(width, guestWidth),
-    part("P2M_FRAMES", words(width, [0x100])),
+    part("P2M_FRAMES", words(width, [5])),
     chunk("VCPU_INFO", u32s(VCPUS - 1), words(8, [3])),
     pageBatch(
       width,
@@ -87,7 +87,7 @@ export function legacyPvRecords({
     chunk("ENABLE_VERIFY_MODE"),
     pageBatch(width, [0xf000_0006, 0xf000_0000, 0xf000_0000]),
     tsc(),
-    chunk("TOOLSTACK", u32s(4), u32s(1)),
+    chunk("TOOLSTACK", u32s(8), u32s(1, 0)),
     chunk("LAST_CHECKPOINT"),
     end(),
     part("UNMAPPED_PFNS", u32s(1), words(width, [7])),

@@ -18,6 +18,7 @@ import { EXIT } from "../../exit.ts";
 import { parseOptions, sizeOption, switchOption } from "../../options.ts";
 import { selfCommand } from "../../self.ts";
 import { renderConvertReport } from "../../ui/convert-report.ts";
+import { printError } from "../../ui/log.ts";
 import { print, printToStderr } from "../../ui/output.ts";
 import { startProgress } from "../../ui/progress.ts";
 import { heldBack } from "./stored.ts";
@@ -57,21 +58,26 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
     throw new UsageError("Cannot write a stream to the terminal: use --to FILE");
   }
   if (options.idle) becomeIdle();
-  const report = await convertOperand(
-    { input: operand, output: options.to },
-    {
-      from: undefined,
-      to: options.format,
-      version: wordOf(options["libxc-version"], { 2: 2, 3: 3 }),
-      width: wordOf(options.width, { 32: 4, 64: 8 }),
-      guest: options.guest,
-      skipsQemu: false,
-      keepsXlHeader: false,
-      listener: (converter) => converter,
-      rate: options.rate,
-      showsProgress: !options.quiet,
-    },
-  );
+  const request: ConvertRequest = {
+    from: undefined,
+    to: options.format,
+    version: wordOf(options["libxc-version"], { 2: 2, 3: 3 }),
+    width: wordOf(options.width, { 32: 4, 64: 8 }),
+    guest: options.guest,
+    skipsQemu: false,
+    keepsXlHeader: false,
+    listener: (converter) => converter,
+    rate: options.rate,
+    showsProgress: !options.quiet,
+  };
+  let report: ConvertReport;
+  try {
+    report = await convertOperand({ input: operand, output: options.to }, request);
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error;
+    await printError(`Cannot convert "${operand}": ${error.message}`);
+    return EXIT.badData;
+  }
   if (options.quiet) return EXIT.ok;
   if (options.json) print(`${JSON.stringify(report, null, 2)}\n`);
   else (toStandardOutput ? printToStderr : print)(renderConvertReport(report));

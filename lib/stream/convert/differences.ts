@@ -87,6 +87,7 @@ export const CONVERT_DIFFERENCES: readonly ConvertDifference[] = [
     "refused: every reader refuses it",
   ),
   row("pfn range", "a pfn at or above p2m_size", "passed on", "refused"),
+  row("p2m frame", "a P2M frame at or above p2m_size", "passed on", "refused: every reader does"),
   row("pfn bits", "bits 32 and up set in an entry", "silently cut off", "refused"),
   row(
     "no vcpus",

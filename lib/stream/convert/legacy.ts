@@ -11,7 +11,7 @@
 // Page contents and state move from input to output unseen; what is held meanwhile is one batch's
 // pfns, the HVM parameters and the toolstack chunk, all bounded.
 
-import { assert, plural, RefusedError } from "../../base/index.ts";
+import { assert, hex, plural, RefusedError } from "../../base/index.ts";
 import {
   BUILD_BYTES_MAX,
   type Finding,
@@ -45,6 +45,7 @@ import type {
 import {
   beginRecord,
   NO_TAIL,
+  refuseBad,
   writeDomainHeader,
   writeFields,
   writeImageHeader,
@@ -110,10 +111,14 @@ export class LegacyConverter implements Visitor {
   }
 
   /** Of an xl save file: it then holds a newer stream, unless that is a bare libxc one. */
-  header({ layout }: HeaderEvent, { view, at }: Piece): void {
-    assert(layout === SAVE_HEADER, "a legacy stream has no header but that of xl");
+  header(header: HeaderEvent, piece: Piece): void {
+    if (header.layout !== SAVE_HEADER) {
+      const found = `a ${header.layer} stream`;
+      throw refuse(header, { field: "format", expected: "a legacy stream", found });
+    }
+    refuseBad(SAVE_HEADER, piece, header);
     if (!this.target.keepsXlHeader) return;
-    const row = read(SAVE_HEADER, view, at);
+    const row = read(SAVE_HEADER, piece.view, piece.at);
     const flag = this.isLibxl ? STREAM_V2_MASK : 0;
     writeFields(this.sink, SAVE_HEADER, {
       ...row,
@@ -219,7 +224,7 @@ export class LegacyConverter implements Visitor {
       case "CONFIG":
         return this.sink.write(bytes.subarray(at, at + length));
       case "P2M_FRAMES":
-        return this.p2mFrames(piece);
+        return this.p2mFrames(record, piece);
       case "VCPU_INFO":
         return this.tail.vcpuInfo(record, piece);
       case "TSC_INFO": {
@@ -250,17 +255,27 @@ export class LegacyConverter implements Visitor {
     }
   }
 
-  /** ulong to u64. */
-  private p2mFrames({ view, bytes, at, length }: Piece): void {
+  /** ulong to u64. The pieces of a body are of whole entries. */
+  private p2mFrames(record: StreamRecord, { view, at, length, bodyAt }: Piece): void {
     const { sink } = this;
-    if (this.known.width === P2M_ENTRY_BYTES) return sink.write(bytes.subarray(at, at + length));
-    for (let done = 0; done < length; done += BUILD_BYTES_MAX / 2) {
-      const part = Math.min(length - done, BUILD_BYTES_MAX / 2);
-      const to = sink.build(part * 2);
-      for (let word = 0; word < part; word += 4) {
-        sink.view.setUint32(to + word * 2, view.getUint32(at + done + word, true), true);
-        sink.view.setUint32(to + word * 2 + 4, 0, true);
+    const { width, p2mSize } = this.known;
+    for (let done = 0; done < length;) {
+      const entries = Math.min((length - done) / width, BUILD_BYTES_MAX / P2M_ENTRY_BYTES);
+      const to = sink.build(entries * P2M_ENTRY_BYTES);
+      for (let index = 0; index < entries; index++) {
+        const from = at + done + index * width;
+        const low = view.getUint32(from, true);
+        const high = width === 8 ? view.getUint32(from + 4, true) : 0;
+        if (high !== 0 || low >= p2mSize) {
+          const fileOffset = record.bodyOffset + bodyAt + done + index * width;
+          const expected = `a pfn below p2m_size, ${hex(p2mSize)}`;
+          const found = hex(high * 2 ** 32 + low);
+          throw refuse({ ...record, fileOffset }, { field: "pfn", expected, found });
+        }
+        sink.view.setUint32(to + index * P2M_ENTRY_BYTES, low, true);
+        sink.view.setUint32(to + index * P2M_ENTRY_BYTES + 4, 0, true);
       }
+      done += entries * width;
     }
   }
 

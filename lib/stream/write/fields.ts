@@ -1,7 +1,16 @@
 // The writing end of the layout tables: fields into a sink, through the same table that reads them.
 
 import { assert } from "../../base/index.ts";
-import { check, type Layout, type Row, type Sink, sizeOf, write } from "../../bytes/index.ts";
+import {
+  check,
+  type Layout,
+  type Place,
+  type Row,
+  type Sink,
+  sizeOf,
+  StreamError,
+  write,
+} from "../../bytes/index.ts";
 
 const NOWHERE = { layer: "input", record: "written", recordNumber: 0, fileOffset: 0 } as const;
 
@@ -18,4 +27,15 @@ export function writeFields<L extends Layout>(sink: Sink, layout: L, row: Row<L>
 export function writeZeros(sink: Sink, bytes: number): void {
   const at = sink.build(bytes);
   sink.bytes.fill(0, at, at + bytes);
+}
+
+/** For fields that come from an input: throws the first that a reader refuses. */
+export function refuseBad(
+  layout: Layout,
+  { view, at }: { readonly view: DataView; readonly at: number },
+  place: Place,
+): void {
+  for (const finding of check(layout, view, at, place)) {
+    if (finding.severity === "error") throw new StreamError(finding);
+  }
 }

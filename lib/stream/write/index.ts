@@ -1,5 +1,5 @@
 // What other rooms may use of write.
-export { writeFields, writeZeros } from "./fields.ts";
+export { refuseBad, writeFields, writeZeros } from "./fields.ts";
 export {
   writeDomainHeader,
   writeImageHeader,

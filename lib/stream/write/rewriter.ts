@@ -6,7 +6,6 @@
 // Whoever changes a stream on its way (another version, fewer records) gives an `edit`.
 
 import {
-  check,
   type Finding,
   type Layout,
   type Place,
@@ -21,7 +20,7 @@ import { libxlRecordOf } from "../libxl/index.ts";
 import type { HeaderEvent, PfnList, Piece, StreamRecord, Visitor, Want } from "../walk/index.ts";
 import { XAPI_HEADER, XAPI_OLD_SIGNATURE } from "../xapi/index.ts";
 import { CONFIG_HEAD } from "../xl/index.ts";
-import { writeFields } from "./fields.ts";
+import { refuseBad, writeFields } from "./fields.ts";
 import { beginBody, endRecord } from "./records.ts";
 
 export interface Edit {
@@ -101,12 +100,6 @@ export class Rewriter implements Visitor {
 
   /** What a reader takes is passed on; what it refuses cannot be. */
   problem(finding: Finding): void {
-    if (finding.severity === "error") throw new StreamError(finding);
-  }
-}
-
-function refuseBad(layout: Layout, { view, at }: Pick<Piece, "view" | "at">, place: Place): void {
-  for (const finding of check(layout, view, at, place)) {
     if (finding.severity === "error") throw new StreamError(finding);
   }
 }
