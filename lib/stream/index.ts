@@ -2,7 +2,14 @@
 export type { Compression, Format } from "./detect.ts";
 export { ConvertReportSchema, convertStream, LegacyListing } from "./convert/index.ts";
 export type { ConvertOptions, ConvertReport } from "./convert/index.ts";
-export { EXPAND_STATUS, identityOf, openInput, rateLimiter, storeInput } from "./input/index.ts";
+export {
+  EXPAND_STATUS,
+  identityOf,
+  openInput,
+  rateLimiter,
+  storeInput,
+  zstdFrames,
+} from "./input/index.ts";
 export type { Input, SelfCommand, StoredInput } from "./input/index.ts";
 export { formatDocs } from "./format-docs.ts";
 export {

@@ -5,7 +5,7 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import * as v from "valibot";
-import { EXPAND_STATUS } from "../../../lib/stream/index.ts";
+import { EXPAND_STATUS, zstdFrames } from "../../../lib/stream/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { parseOptions } from "../../options.ts";
@@ -26,12 +26,21 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   } = parseOptions(Options, spec, argv);
   const expander =
     kind === "zstd" ? createZstdDecompress(OUTPUT_OPTIONS) : createGunzip(OUTPUT_OPTIONS);
-  if (prefix !== "") expander.write(Uint8Array.fromHex(prefix));
+  const frames = kind === "zstd" ? zstdFrames() : undefined;
+  const already = Uint8Array.fromHex(prefix);
+  frames?.feed(already);
+  if (already.byteLength > 0) expander.write(already);
   const input = createReadStream("", { fd: 0, highWaterMark: CHUNK_BYTES });
   const output = createWriteStream("", { fd: 1, highWaterMark: CHUNK_BYTES });
+  async function* lookedAt(pieces: AsyncIterable<Buffer>) {
+    for await (const piece of pieces) {
+      frames?.feed(piece);
+      yield piece;
+    }
+  }
   try {
-    await pipeline(input, expander, output);
-    return EXPAND_STATUS.done;
+    await pipeline(input, lookedAt, expander, output);
+    return frames?.isWhole() === false ? EXPAND_STATUS.damaged : EXPAND_STATUS.done;
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     if (code === "EPIPE") return EXPAND_STATUS.done; // The reader has seen enough.

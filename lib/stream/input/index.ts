@@ -8,3 +8,4 @@ export { PipeSource } from "./pipe-source.ts";
 export { rateLimiter } from "./rate-limit.ts";
 export { storeInput } from "./stored-input.ts";
 export type { StoredInput } from "./stored-input.ts";
+export { zstdFrames } from "./zstd-frames.ts";
