@@ -1,5 +1,5 @@
-// `agent verify` as a process of its own, from source: with any input, measured, and with a time
-// after which it counts as hanging.
+// `agent verify` as a process of its own: with any input, measured, and with a time after which it
+// counts as hanging.
 
 import { agentCommand } from "./run.ts";
 
@@ -18,16 +18,21 @@ export interface VerifyProcess {
 export interface VerifyProcessOptions {
   /** A descriptor. */
   readonly stdin: number | "ignore";
-  readonly uid?: number;
+  /** Another user; for it the compiled program, where that user can reach it. */
+  readonly other?: { readonly uid: number; readonly program: string };
 }
 
 /** `agent verify WORDS`, to its end. A process that hangs is killed: its signal is SIGKILL. */
 export async function verifyProcess(
   words: readonly string[],
-  { stdin, uid }: VerifyProcessOptions,
+  { stdin, other }: VerifyProcessOptions,
 ): Promise<VerifyProcess> {
-  const command = agentCommand("verify", ...words);
-  const child = Bun.spawn(uid === undefined ? command : [...asUser(uid), ...command], {
+  const command =
+    other === undefined
+      ? agentCommand("verify", ...words)
+      : [...asUser(other.uid), other.program, "verify", ...words];
+  const child = Bun.spawn(command, {
+    ...(other === undefined ? {} : { cwd: "/" }),
     stdio: [stdin, "pipe", "pipe"],
     timeout: HANG_MS,
     killSignal: "SIGKILL",
