@@ -178,12 +178,12 @@ export function iterationLines(report: InspectReport, style: TextStyle, all: boo
     [
       { title: "#", align: "right" },
       { title: "pass" },
-      { title: "at", align: "right", drop: 4 },
+      { title: "at", align: "right", drop: 5 },
       { title: "pages", align: "right" },
       { title: "size", align: "right", drop: 1 },
       { title: "sent before", align: "right", drop: 3 },
       { title: "ratio", align: "right", drop: 2 },
-      { title: "", drop: 5 },
+      { title: "", drop: 4 },
     ],
     rows,
     style,
@@ -192,7 +192,7 @@ export function iterationLines(report: InspectReport, style: TextStyle, all: boo
 }
 
 function iterationRow(pass: InspectIteration, most: number, style: TextStyle): Cell[] {
-  const width = NARROW_BAR_WIDTH * 2;
+  const width = style.columns < 100 ? NARROW_BAR_WIDTH : NARROW_BAR_WIDTH * 2;
   const role = pass.role === "checkpoint" ? `checkpoint ${pass.checkpoint + 1}` : pass.role;
   return [
     String(pass.number),
@@ -214,10 +214,11 @@ const CONVERGENCE = {
   growing: "The live passes grew: the guest dirtied pages faster than they were sent.",
 } as const;
 
-function iterationSentences({ iterations, kind }: InspectReport, style: TextStyle): string[] {
+function iterationSentences(report: InspectReport, style: TextStyle): string[] {
+  const { iterations, kind, complete } = report;
   const { downtime, checkpoints, convergence, left_off: leftOff } = iterations;
   const sentences: string[] = [];
-  if (convergence === "single" && kind === "plain") {
+  if (convergence === "single" && kind === "plain" && complete) {
     sentences.push("One pass: the guest was stopped throughout, or dirtied nothing meanwhile.");
   }
   const verdict = CONVERGENCE[convergence];

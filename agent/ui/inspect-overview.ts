@@ -7,7 +7,15 @@ import { bar } from "./charts.ts";
 import { paint } from "./colour.ts";
 import { FORMAT_NAMES } from "./format-names.ts";
 import { formatBytes, formatCount } from "./numbers.ts";
-import { type Cell, harmless, pairs, paragraph, table, type TextStyle } from "./text-layout.ts";
+import {
+  type Cell,
+  harmless,
+  pairs,
+  paragraph,
+  table,
+  type TextStyle,
+  wrapText,
+} from "./text-layout.ts";
 
 const BAR_WIDTH = 20;
 const RUNS_SHOWN = 40;
@@ -18,7 +26,9 @@ export function summaryLines(report: InspectReport, style: TextStyle): string[] 
   const what = harmless(`${input}: ${whatItIs(report)}`);
   const size = `${plural(records, "record")}, ${formatBytes(end)}, ends at ${hex(end)}`;
   return [
-    paint(what, complete ? "heading" : "bad", style.coloured),
+    ...wrapText(what, style.columns).map((line) => {
+      return paint(line, complete ? "heading" : "bad", style.coloured);
+    }),
     ...(report.format === null ? [] : paragraph(size, style)),
     ...checkpointLines(report, style),
     ...(trailing === null

@@ -10,7 +10,7 @@ export type Likeness = "new" | "zero" | "duplicate";
 
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
 const hash = new BigUint64Array(1);
-const words = new Uint32Array(hash.buffer);
+const words = new Int32Array(hash.buffer);
 
 export const isZeroPage = (bytes: Uint8Array, at: number): boolean =>
   bytes[at] === 0 && ZERO_PAGE.compare(bytes, at, at + PAGE_BYTES) === 0;

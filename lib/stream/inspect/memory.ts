@@ -16,7 +16,6 @@ import type { InspectMemory, InspectMemoryMap } from "./report.ts";
 const BINS_MAX = 1024;
 /** XTAB with pfn 0: a legacy saver's mark for a run that could not be mapped. Not an entry. */
 export const LEGACY_UNMAPPED_ENTRY = 0xf000_0000;
-const HIGH_REST_MASK = 0x0fff_ffff;
 
 /** What a part of a batch's list held. */
 export interface PartCounts {
@@ -48,27 +47,33 @@ export class Memory {
     const { map, sentByType } = this;
     const isLegacy = record.layer === "legacy";
     const part: PartCounts = newPart();
-    for (let index = 0; index < count; index++) {
+    // Real batches are a few runs of pfns of one type: an entry costs two comparisons.
+    for (let index = 0; index < count;) {
       const low = words[index * wordsPerPfn]!;
-      let type: number;
-      let pfn: number;
-      if (isLegacy) {
-        if (low === LEGACY_UNMAPPED_ENTRY) continue;
-        type = low >>> LEGACY_TYPE_SHIFT;
-        pfn = low & LEGACY_PFN_MASK;
-      } else {
-        const high = words[index * 2 + 1]!;
-        type = high >>> TYPE_SHIFT;
-        pfn = (high & HIGH_REST_MASK) === 0 ? low : pfnOf(low, high);
+      if (isLegacy && low === LEGACY_UNMAPPED_ENTRY) {
+        index++;
+        continue;
       }
-      sentByType[type]!++;
-      part.entries++;
-      part.withContents += HAS_CONTENTS[type]!;
-      if (map.send(pfn, type)) part.sentBefore++;
+      const high = isLegacy ? 0 : words[index * 2 + 1]!;
+      const type = isLegacy ? low >>> LEGACY_TYPE_SHIFT : high >>> TYPE_SHIFT;
+      const pfn = isLegacy ? low & LEGACY_PFN_MASK : pfnOf(low, high);
+      let length = 1;
+      while (
+        index + length < count &&
+        words[(index + length) * wordsPerPfn] === low + length &&
+        (isLegacy || words[(index + length) * 2 + 1] === high)
+      ) {
+        length++;
+      }
+      index += length;
+      sentByType[type]! += length;
+      part.entries += length;
+      if (HAS_CONTENTS[type] === 1) part.withContents += length;
+      part.sentBefore += map.send(pfn, pfn + length - 1, type);
       part.firstPfn ??= pfn;
-      part.lastPfn = pfn;
+      part.lastPfn = pfn + length - 1;
       if (pfn < part.lowest) part.lowest = pfn;
-      if (pfn > part.highest) part.highest = pfn;
+      if (part.lastPfn > part.highest) part.highest = part.lastPfn;
     }
     this.sent += part.entries;
     this.withContents += part.withContents;
@@ -81,12 +86,9 @@ export class Memory {
     const { map } = this;
     const pfnsByType = new Float64Array(16);
     const byTimes = new Float64Array(CELL_TIMES_MASK + 1);
-    map.forEachPage((_, cells) => {
-      for (const cell of cells) {
-        if (cell === 0) continue;
-        pfnsByType[cell >>> CELL_TYPE_SHIFT]!++;
-        byTimes[cell & CELL_TIMES_MASK]!++;
-      }
+    map.forEachRun((_, pfns, cell) => {
+      pfnsByType[cell >>> CELL_TYPE_SHIFT]! += pfns;
+      byTimes[cell & CELL_TIMES_MASK]! += pfns;
     });
     const known = !map.isFull;
     const populated = pfnsByType.reduce((sum, pfns, type) => {
@@ -160,17 +162,18 @@ function mapOf(map: PfnMap, hasContents: boolean): InspectMemoryMap {
     duplicate: hasContents ? list() : null,
   };
   const byType = PAGE_TYPES.map((_, type) => made[classOf(type)] as number[]);
-  map.forEachPage((firstPfn, cells) => {
-    for (let at = 0; at < cells.length; at++) {
-      const cell = cells[at]!;
-      if (cell === 0) continue;
-      const bin = Math.floor((firstPfn + at) / pfnsPerBin);
-      const times = cell & CELL_TIMES_MASK;
-      byType[cell >>> CELL_TYPE_SHIFT]![bin]!++;
-      made.sends[bin]! += times;
-      if (times > 1) made.sent_again[bin]!++;
-      if ((cell & CELL_ZERO_MASK) !== 0 && made.zero !== null) made.zero[bin]!++;
-      if ((cell & CELL_DUPLICATE_MASK) !== 0 && made.duplicate !== null) made.duplicate[bin]!++;
+  map.forEachRun((first, count, cell) => {
+    const times = cell & CELL_TIMES_MASK;
+    const lists = [byType[cell >>> CELL_TYPE_SHIFT]!];
+    if (times > 1) lists.push(made.sent_again);
+    if ((cell & CELL_ZERO_MASK) !== 0 && made.zero !== null) lists.push(made.zero);
+    if ((cell & CELL_DUPLICATE_MASK) !== 0 && made.duplicate !== null) lists.push(made.duplicate);
+    for (let pfn = first; pfn < first + count;) {
+      const bin = Math.floor(pfn / pfnsPerBin);
+      const pfns = Math.min(first + count, (bin + 1) * pfnsPerBin) - pfn;
+      for (const one of lists) one[bin]! += pfns;
+      made.sends[bin]! += pfns * times;
+      pfn += pfns;
     }
   });
   return made;
