@@ -3,11 +3,14 @@
 import { LIBXC } from "../../lib/stream/libxc/index.ts";
 import { CONFIG_JSON_MASK, STREAM_V2_MASK } from "../../lib/stream/xl/index.ts";
 import { type GuestSpec, libxcRecords, libxlRecords } from "./stream-builder.ts";
-import { encode, type PlanRecord } from "./stream-plan.ts";
+import { encode, type PlanRecord, recordNamed, type StreamPlan } from "./stream-plan.ts";
 import { guestConfig, pageData, xlRecords } from "./stream-records.ts";
 
 const BATCH_PAGES = 256;
 const NOTAB = 0;
+/** Where the first entry of the pfn list begins, and where in it the type stands. */
+const PAGE_DATA_HEAD_BYTES = 8;
+const TYPE_AT = 7;
 
 /** The same records, with batches of pages that all carry contents. */
 function filled(records: readonly PlanRecord[], pages: number): PlanRecord[] {
@@ -33,4 +36,11 @@ export function fullXlStream(spec: GuestSpec): Uint8Array {
   const head = xlRecords(guestConfig(spec.guest), CONFIG_JSON_MASK | STREAM_V2_MASK);
   const records = filled(libxlRecords(spec), spec.pages);
   return encode({ records: [...head, ...records] }).bytes;
+}
+
+/** A page of a type that Xen does not define, which every reader refuses. */
+export function withBadPage(plan: StreamPlan): StreamPlan {
+  const { body } = recordNamed(plan, LIBXC.pageData.name);
+  body[PAGE_DATA_HEAD_BYTES + TYPE_AT] = 0x50;
+  return plan;
 }

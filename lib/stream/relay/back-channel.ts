@@ -49,6 +49,11 @@ export class BackChannel implements Duty, Disposable {
     this.stepBytes = stepBytes(fd, kind);
   }
 
+  /** Nothing that the receiver said is still to be handed on. */
+  get isEmpty(): boolean {
+    return this.start === this.end;
+  }
+
   enter(poll: PollSet): void {
     if (this.isOver) return;
     const { from, to } = this.options;

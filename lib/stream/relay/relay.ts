@@ -92,7 +92,8 @@ class Relay implements Disposable {
   private firstError: Finding | undefined;
   private errors = 0;
   private warnings = 0;
-  private behindTheEnd = 0;
+  /** Where the rest began; undefined until then. */
+  private streamEnd: number | undefined;
   private verify: VerifyReport | undefined;
   private bug: unknown;
   private stopDeadlineMs: number | undefined;
@@ -200,10 +201,9 @@ class Relay implements Disposable {
     if (isGood) channel.endCapture();
     // A bad stream's length is not known: what may be touched of it is over.
     if (this.options.isExact) return;
-    const streamEnd = channel.takenBytes;
+    this.streamEnd = channel.takenBytes;
     this.passSeen();
     while (channel.splice(REST_STEP_BYTES) === REST_STEP_BYTES);
-    this.behindTheEnd = isGood ? channel.takenBytes - streamEnd : 0;
     channel.flush();
   }
 
@@ -239,7 +239,8 @@ class Relay implements Disposable {
     const { stoppedAtMs } = this.pump;
     if (stoppedAtMs !== undefined) return isGateOver ? 0 : stoppedAtMs + LAST_MESSAGES_MS;
     if (this.stopDeadlineMs === undefined) return Infinity;
-    return this.handshake.awaitsResult ? this.stopDeadlineMs : 0;
+    const isOwed = this.handshake.awaitsResult || this.back?.isEmpty === false;
+    return isOwed ? this.stopDeadlineMs : 0;
   }
 
   /** At once; but a receiver that has been given the guest gets the time to say so. */
@@ -265,7 +266,15 @@ class Relay implements Disposable {
 
   private interrupted(): void {
     if (this.ended !== "running") return;
-    const side = this.channel.failure?.side;
+    const { channel } = this;
+    const side = channel.failure?.side;
+    const isThrough = channel.deliveredBytes === channel.takenBytes;
+    if (side === "target" && this.streamEnd !== undefined && isThrough) {
+      // A receiver that has all of it and has ended, while the sender's line is still open.
+      channel.failure = undefined;
+      this.ended = "end";
+      return;
+    }
     this.ended =
       side === "source" ? "source_failed" : side === "target" ? "target_failed" : "stopped";
   }
@@ -282,7 +291,7 @@ class Relay implements Disposable {
       bytes: {
         taken: channel.takenBytes,
         delivered: channel.deliveredBytes,
-        behind_the_end: this.behindTheEnd,
+        behind_the_end: isBad ? 0 : channel.takenBytes - (this.streamEnd ?? channel.takenBytes),
         back: this.back?.passedBytes ?? 0,
       },
       duration_ms: Math.round(performance.now() - this.startedAt),
