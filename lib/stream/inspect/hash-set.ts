@@ -27,6 +27,11 @@ export class HashSet {
     }
   }
 
+  /** What the slots take. */
+  get bytes(): number {
+    return this.partitions.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
   /** Adds a hash given as two signed words; true when it is new. */
   add(low: number, high: number): boolean {
     const index = high >>> PARTITION_SHIFT;
