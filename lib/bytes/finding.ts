@@ -32,7 +32,7 @@ export interface Place {
 
 export interface Finding extends Place {
   readonly severity: Severity;
-  /** The specification forbids it, so a strict checker refuses it although a reader may not. */
+  /** An error, or a warning that Xen's own verifier, verify-stream-v2, refuses a stream for. */
   readonly strict: boolean;
   readonly field: string;
   readonly expected: string;

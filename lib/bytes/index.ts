@@ -9,6 +9,7 @@ export {
   docs,
   exactly,
   hasRules,
+  lax,
   offsetOf,
   oneOf,
   read,

@@ -19,6 +19,11 @@ export interface Field<T extends number | bigint = number | bigint> extends Inte
   /** What a value outside `expected` means. */
   readonly severity: Severity;
   accepts(value: T): boolean;
+  /**
+   * Of a value outside `expected` that a reader takes: whether Xen's verify-stream-v2 refuses it.
+   * It does where this is absent.
+   */
+  isStrict?(value: T): boolean;
 }
 
 export type Layout = Readonly<Record<string, Field<number> | Field<bigint>>>;
@@ -84,6 +89,12 @@ export const oneOf = <T extends number | bigint>(
 /** Written as zero, ignored on reading: another value is a warning. */
 export const reserved = <T extends number | bigint>(type: Integer<T>): Field<T> =>
   field(type, { expected: "0 (reserved)", severity: "warning", accepts: (v) => v == 0 });
+
+/** A rule that Xen's verify-stream-v2 does not look at. */
+export const lax = <T extends number | bigint>(rule: Field<T>): Field<T> => ({
+  ...rule,
+  isStrict: () => false,
+});
 
 /** A number with bounds that a reader enforces. */
 export const between = (type: Integer<number>, low: number, high: number): Field<number> => {
@@ -157,7 +168,7 @@ export function* check(layout: Layout, view: DataView, at: number, place: Place)
     const finding: Finding = {
       ...place,
       severity: entry.severity,
-      strict: true,
+      strict: entry.severity === "error" || (entry.isStrict?.(value) ?? true),
       field: name,
       fileOffset: place.fileOffset + fieldAt,
       expected: entry.expected,

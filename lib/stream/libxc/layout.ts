@@ -8,6 +8,7 @@ import {
   atLeast,
   exactly,
   type Field,
+  lax,
   type Layout,
   oneOf,
   reserved,
@@ -77,7 +78,7 @@ export const P2M_FRAMES_HEAD = {
 };
 export const VCPU_HEAD = { vcpu_id: any(u32), reserved: reserved(u32) };
 export const TSC_INFO = {
-  mode: { ...oneOf(u32, [0, 1, 2, 3], "warning"), expected: "a TSC mode from 0 to 3" },
+  mode: { ...lax(oneOf(u32, [0, 1, 2, 3], "warning")), expected: "a TSC mode from 0 to 3" },
   khz: any(u32),
   nsec: any(u64),
   incarnation: any(u32),
@@ -94,7 +95,7 @@ export const CPUID_LEAF = {
   d: any(u32),
 };
 export const MSR_ENTRY = { index: any(u32), flags: exactly(u32, 0), value: any(u64) };
-export const VCPU_MSR = { index: any(u32), reserved: reserved(u32), value: any(u64) };
+export const VCPU_MSR = { index: any(u32), reserved: lax(reserved(u32)), value: any(u64) };
 
 /** What stands behind a record's head. Byte counts are of the tail alone, head not counted. */
 export type Tail =

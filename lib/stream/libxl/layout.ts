@@ -21,11 +21,15 @@ export const LEGACY_MASK = 1 << 1;
 /** "LibxlFmt" */
 export const LIBXL_IDENT = 0x4c6962786c466d74n;
 
+/** verify-stream-v2 looks at 16 of the 32 bits only. */
+const VERIFIER_OPTIONS_MASK = 0xfffc;
+
 const options: Field<number> = {
   ...u32be,
   expected: "no bits but 0x1 (big-endian) and 0x2 (converted from legacy)",
   severity: "warning", // libxl looks at bit 0 only; the specification reserves the others.
   accepts: (bits) => (bits & ~(BIG_ENDIAN_MASK | LEGACY_MASK)) === 0,
+  isStrict: (bits) => (bits & VERIFIER_OPTIONS_MASK) !== 0,
 };
 
 export const LIBXL_HEADER = {

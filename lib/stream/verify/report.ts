@@ -15,7 +15,7 @@ export const FindingSchema = v.strictObject({
     v.picklist(["error", "warning"]),
     v.description("error: a reader (libxl, libxc, Xen, QEMU) refuses it; warning: suspicious"),
   ),
-  strict: flag("verify-stream-v2, Xen's own verifier, refuses the stream for it"),
+  strict: flag("an error, or a warning that verify-stream-v2, Xen's own verifier, refuses"),
   layer: text("the framing: input, xl, xapi, libxl, libxc, legacy, hvm_context or qemu"),
   record: text("name of the record or header, such as PAGE_DATA"),
   record_number: count("records of all layers counted from 1; 0 before the first one"),

@@ -9,7 +9,7 @@
 // first.
 
 import { assert } from "../../base/index.ts";
-import { any, exactly, type Field, reserved, sizeOf, u32 } from "../../bytes/index.ts";
+import { any, exactly, type Field, lax, reserved, sizeOf, u32 } from "../../bytes/index.ts";
 
 export const SAVE_MAGIC = new TextEncoder().encode("Xen saved domain, xl format\n \0 \r");
 assert(SAVE_MAGIC.byteLength === 32, "the xl magic is 32 bytes without a terminating NUL");
@@ -28,7 +28,7 @@ const knownFlags: Field<number> = {
 export const SAVE_HEADER = {
   byteorder: exactly(u32, 0x01020304),
   mandatory_flags: knownFlags,
-  optional_flags: reserved(u32),
+  optional_flags: lax(reserved(u32)),
   optional_data_len: any(u32, "size of the optional data in bytes"),
 };
 assert(sizeOf(SAVE_HEADER) === 16, "the fields behind the magic are 16 bytes");

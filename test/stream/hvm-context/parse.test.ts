@@ -293,14 +293,14 @@ const BAD: [string, (string | EntrySpec)[], string[]][] = [
     "bytes behind END",
     ["HEADER", "CPU", "END", "CPU"],
     [
-      "warning hvm_context END.tail at offset 0x1438 (record 7): " +
+      "warning? hvm_context END.tail at offset 0x1438 (record 7): " +
         "expected nothing behind END, found 0x410 bytes, which Xen ignores",
     ],
   ],
   [
     "an END with a length",
     ["HEADER", "CPU", { name: "END", length: 5 }],
-    ["warning hvm_context END.length at offset 0x1434 (record 7): expected 0x0, found 0x5"],
+    ["warning? hvm_context END.length at offset 0x1434 (record 7): expected 0x0, found 0x5"],
   ],
 ];
 
