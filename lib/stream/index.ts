@@ -11,6 +11,8 @@ export {
   zstdFrames,
 } from "./input/index.ts";
 export type { Input, SelfCommand, StoredInput } from "./input/index.ts";
+export { compareSides, DiffReportSchema, readSideA, readSideB } from "./diff/index.ts";
+export type { DiffReport, StateDifference } from "./diff/index.ts";
 export { formatDocs } from "./format-docs.ts";
 export {
   DOMAIN_HEADER,

@@ -1,4 +1,6 @@
 // What other rooms may use of inspect.
+export { bitNames, FEATURE_REGISTERS } from "./features.ts";
+export { GuestState } from "./guest-state.ts";
 export { inspectStream, withDamage } from "./inspect.ts";
 export type { InspectOptions } from "./inspect.ts";
 export type { OnPage, PageRange } from "./page-versions.ts";
