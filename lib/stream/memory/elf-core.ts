@@ -90,7 +90,7 @@ interface Plan {
   readonly tailAt: number;
 }
 
-function planOf({ width, places, pfnLast }: GuestMemory, segments: readonly Segment[]): Plan {
+function planOf({ width, places }: GuestMemory, segments: readonly Segment[]): Plan {
   const machine = width === 8 ? EM.X86_64 : EM[386];
   const plan = (bits: 32 | 64): Plan => {
     const { ehdr, phdr } = ELF_CLASSES[bits];
@@ -100,7 +100,8 @@ function planOf({ width, places, pfnLast }: GuestMemory, segments: readonly Segm
     return { bits, machine, segments, pagesAt, tailAt };
   };
   const small = plan(32);
-  const fits = (pfnLast + 1) * PAGE_BYTES <= LIMIT_32 && small.tailAt + TAIL_BYTES_MAX <= LIMIT_32;
+  const fits =
+    (places.pfnLast + 1) * PAGE_BYTES <= LIMIT_32 && small.tailAt + TAIL_BYTES_MAX <= LIMIT_32;
   return width === 4 && fits ? small : plan(64);
 }
 

@@ -3,11 +3,11 @@
 
 import { borrow, type Fd, type Loan, readAt } from "../../sys/index.ts";
 import { PAGE_BYTES } from "../libxc/index.ts";
-import type { PageIndex } from "../page-index.ts";
 import type { GuestMemory } from "./guest-memory.ts";
 import type { PfnRun } from "./page-copier.ts";
 import { addressOf, type Mapping, walkKernelPages } from "./page-tables.ts";
 import type { Vcpu } from "./vcpu.ts";
+import type { PagePlaces } from "./page-places.ts";
 
 export interface Segment {
   readonly address: bigint;
@@ -87,11 +87,11 @@ function firstRunAfter(runs: readonly PfnRun[], pfn: number): number {
 
 /** A page of the guest for each depth of its tables. */
 class TablePages implements Disposable {
-  private readonly places: PageIndex;
+  private readonly places: PagePlaces;
   private readonly source: Fd;
   private readonly loans: Loan[] = Array.from({ length: DEPTHS }, () => borrow(PAGE_BYTES));
 
-  constructor(places: PageIndex, source: Fd) {
+  constructor(places: PagePlaces, source: Fd) {
     this.places = places;
     this.source = source;
   }

@@ -1,8 +1,8 @@
 // A guest's memory as a file: a sparse raw image, where an offset is a physical address, or an ELF
 // core. It appears whole or not at all.
 
-import { RefusedError } from "../../base/index.ts";
-import { createNewFile, resizeFile } from "../../sys/index.ts";
+import { hex, RefusedError, SystemError } from "../../base/index.ts";
+import { createNewFile, type Fd, resizeFile } from "../../sys/index.ts";
 import type { StoredInput } from "../input/index.ts";
 import { PAGE_BYTES } from "../libxc/index.ts";
 import { type ElfCore, writeElfCore } from "./elf-core.ts";
@@ -36,7 +36,7 @@ export async function extractMemory(
   }
   using file = createNewFile({ path, existing: "replace", inputs: input.identities });
   const memory = await readGuestMemory(input, options);
-  const { places, pfnLast } = memory;
+  const { places } = memory;
   if (places.count === 0) {
     throw new RefusedError(`Cannot extract the memory of "${input.name}": it has no page contents`);
   }
@@ -50,7 +50,7 @@ export async function extractMemory(
     });
     extracted = { memory, pagesWritten: elf.pagesWritten, elf };
   } else {
-    resizeFile(target, (pfnLast + 1) * PAGE_BYTES);
+    reach(target, (places.pfnLast + 1) * PAGE_BYTES);
     const targetOffset = (_: number, pfn: number) => pfn * PAGE_BYTES;
     const pagesWritten = copyPages({
       source,
@@ -63,4 +63,20 @@ export async function extractMemory(
   }
   file.commit();
   return extracted;
+}
+
+/** Makes the file as long as the memory reaches. */
+function reach(target: Fd, bytes: number): void {
+  try {
+    resizeFile(target, bytes);
+  } catch (error) {
+    const isTooLong =
+      error instanceof SystemError && ["EFBIG", "EINVAL"].includes(error.failure.code);
+    if (!isTooLong) throw error;
+    const advice = "a core (--as elf) has no such holes";
+    throw new RefusedError(
+      `Cannot write "${target.name}": its memory reaches up to ${hex(bytes)}, ${advice}`,
+      { cause: error },
+    );
+  }
 }

@@ -24,6 +24,7 @@ import {
 } from "../libxc/index.ts";
 import { PageIndex } from "../page-index.ts";
 import type { HeaderEvent, PfnList, Piece, StreamRecord, Visitor, Want } from "../walk/index.ts";
+import { PagePlaces } from "./page-places.ts";
 import { hvmVcpu, pvVcpu, type Vcpu } from "./vcpu.ts";
 
 const CANNOT = "Cannot extract the memory";
@@ -36,8 +37,7 @@ export interface GuestMemory {
   readonly xen: readonly [number, number];
   readonly checkpoint: number | undefined;
   /** By pfn: the absolute offset of its contents in the stream. */
-  readonly places: PageIndex;
-  readonly pfnLast: number;
+  readonly places: PagePlaces;
   readonly vcpus: readonly Vcpu[];
   /** PV: pages that hold the guest's table of machine frames, by their pfn: number from 1. */
   readonly p2mFrames: PageIndex;
@@ -66,8 +66,7 @@ class Collector implements Visitor {
   private type = 0;
   private pvWidth: 4 | 8 = 8;
   private xen: [number, number] = [0, 0];
-  private pfnLast = -1;
-  private readonly places = new PageIndex("u48");
+  private readonly places = new PagePlaces();
   private readonly p2mFrames = new PageIndex("u32");
   private p2mCount = 0;
   private readonly reader: PageReader;
@@ -79,10 +78,9 @@ class Collector implements Visitor {
 
   constructor() {
     this.reader = new PageReader((entry) => {
-      if (!entry.hasData) return;
-      if (entry.pfn > this.pfnLast) this.pfnLast = entry.pfn;
+      if (!entry.hasData) return this.places.remove(entry.pfn);
       if (this.places.set(entry.pfn, entry.contentsOffset)) return;
-      throw tooScattered(this.places, entry, CANNOT);
+      throw tooScattered(this.places.index, entry, CANNOT);
     });
   }
 
@@ -180,7 +178,7 @@ class Collector implements Visitor {
   }
 
   memory({ checkpoint }: Survey): GuestMemory {
-    const { type, pfnLast, places, p2mFrames, xen, sharedInfo } = this;
+    const { type, places, p2mFrames, xen, sharedInfo } = this;
     const vcpus = [...this.vcpus.values()].sort((left, right) => left.id - right.id);
     const isPv = type === DOMAIN_PV;
     const hvmWidth = vcpus.length === 0 || vcpus.some(({ width }) => width === 8) ? 8 : 4;
@@ -190,7 +188,6 @@ class Collector implements Visitor {
       xen,
       checkpoint,
       places,
-      pfnLast,
       vcpus,
       p2mFrames,
       sharedInfo,

@@ -5,8 +5,8 @@
 import { sizeOf, u32 } from "../../bytes/index.ts";
 import { borrow, type Fd, readAt } from "../../sys/index.ts";
 import { PAGE_BYTES } from "../libxc/index.ts";
-import type { PageIndex } from "../page-index.ts";
 import { NHDR } from "./elf-layout.ts";
+import type { PagePlaces } from "./page-places.ts";
 
 const NAME = new TextEncoder().encode("VMCOREINFO\0");
 const FIRST_LINE = new TextEncoder().encode("OSRELEASE=");
@@ -17,7 +17,7 @@ const DESCRIPTION_BYTES_MAX = 4096;
 
 export interface KernelNote {
   /** The whole note; undefined where a part of it is not in memory. */
-  read(places: PageIndex, source: Fd): Uint8Array | undefined;
+  read(places: PagePlaces, source: Fd): Uint8Array | undefined;
 }
 
 /** The note that begins this page; undefined where none does. */
@@ -33,7 +33,7 @@ export function findKernelNote(pfn: number, page: DataView): KernelNote | undefi
 }
 
 function readNote(
-  { places, source }: { readonly places: PageIndex; readonly source: Fd },
+  { places, source }: { readonly places: PagePlaces; readonly source: Fd },
   pfn: number,
   bytes: number,
 ): Uint8Array | undefined {

@@ -4,7 +4,7 @@
 import { RefusedError } from "../../base/index.ts";
 import { borrow, type Fd, readAt, writeAt } from "../../sys/index.ts";
 import { PAGE_BYTES } from "../libxc/index.ts";
-import type { PageIndex } from "../page-index.ts";
+import type { PagePlaces } from "./page-places.ts";
 
 /** 1 MiB: what is copied at once. */
 const CHUNK_PAGES = 256;
@@ -19,7 +19,7 @@ export interface PfnRun {
 }
 
 /** The runs of pfns that have contents, upwards. */
-export function runsOf(places: PageIndex): PfnRun[] {
+export function runsOf(places: PagePlaces): PfnRun[] {
   const runs: PfnRun[] = [];
   let [first, count, index] = [0, 0, 0];
   for (const [pfn] of places.entries()) {
@@ -38,7 +38,7 @@ export function runsOf(places: PageIndex): PfnRun[] {
 export interface CopyOptions {
   readonly source: Fd;
   readonly target: Fd;
-  readonly places: PageIndex;
+  readonly places: PagePlaces;
   /** Where in the target a page belongs: its number among those with contents, and its pfn. */
   targetOffset(index: number, pfn: number): number;
   /** May change a page that is about to be written. */
