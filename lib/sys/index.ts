@@ -84,6 +84,7 @@ export {
 } from "./transfer.ts";
 export type { Blame, Bytes } from "./transfer.ts";
 export {
+  beginWriteback,
   copyFileRange,
   spliceFromFile,
   spliceFromPipe,

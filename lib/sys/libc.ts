@@ -65,6 +65,7 @@ const SYMBOLS = {
   socket: { args: [int, int, int], returns: int },
   socketpair: { args: [int, int, int, ptr], returns: int },
   splice: { args: [int, ptr, int, ptr, u64, u32], returns: i64_fast },
+  sync_file_range: { args: [int, u64, u64, u32], returns: int },
   syscall: { args: [u64, u64, u64, u64, u64, u64, u64], returns: i64_fast },
   tee: { args: [int, int, u64, u32], returns: i64_fast },
   unlink: { args: [ptr], returns: int },

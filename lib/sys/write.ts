@@ -27,6 +27,7 @@ import { setWord } from "./memory-words.ts";
 import { waitReadable, waitWritable } from "./poll.ts";
 
 const SPLICE_F_MOVE = 1;
+const SYNC_FILE_RANGE_WRITE = 2;
 
 const REASONS: Readonly<Record<number, string>> = {
   [ENOSPC]: "the disk is full",
@@ -172,6 +173,11 @@ export function spliceFromPipe(pipe: Fd, target: Fd, bytes: number): number {
   }
   return done;
 }
+
+/** Tells the disk to begin with a stretch that was written, without waiting for it. */
+export const beginWriteback = (fd: Fd, { fileOffset, bytes }: FileRange): void =>
+  // Only a hint: what it cannot start, the sync does.
+  void libc.sync_file_range(fd.number, fileOffset, bytes, SYNC_FILE_RANGE_WRITE);
 
 /** Waits until what was written is on the disk. */
 export function syncFile(fd: Fd): void {

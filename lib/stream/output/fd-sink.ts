@@ -12,6 +12,7 @@
 import { assert } from "../../base/index.ts";
 import { BUILD_BYTES_MAX, type Sink } from "../../bytes/index.ts";
 import {
+  beginWriteback,
   borrow,
   copyFileRange,
   enlargePipe,
@@ -28,6 +29,7 @@ import {
 
 const BUFFER_BYTES = 4 * BUILD_BYTES_MAX;
 const PAGE_BYTES = 4096;
+const WRITEBACK_BYTES = 32 * 1024 * 1024;
 
 export class FdSink implements Sink, Disposable {
   readonly name: string;
@@ -36,7 +38,14 @@ export class FdSink implements Sink, Disposable {
   private readonly fd: Fd;
   private readonly kind: FileKind;
   private readonly loan: Loan;
+  /**
+   * A new file that will be synced: the disk begins with what is written while the rest is still
+   * on its way, and the sync finds little to do. It also keeps the page cache for the guests.
+   */
+  isSyncedLater = false;
   private writtenBytes = 0;
+  /** Up to where the disk has been told to begin. */
+  private startedBytes = 0;
   private heldBytes = 0;
   private canCopyFile: boolean;
   private canCopyPipe = true;
@@ -80,12 +89,12 @@ export class FdSink implements Sink, Disposable {
   private writeThrough(bytes: Uint8Array): void {
     this.flush();
     writeFully(this.fd, bytes, bytes.byteLength);
-    this.writtenBytes += bytes.byteLength;
+    this.advance(bytes.byteLength);
   }
 
   flush(): void {
     writeFully(this.fd, this.loan.region.address, this.heldBytes);
-    this.writtenBytes += this.heldBytes;
+    this.advance(this.heldBytes);
     this.heldBytes = 0;
   }
 
@@ -99,7 +108,7 @@ export class FdSink implements Sink, Disposable {
         this.kind === "pipe"
           ? spliceFromFile(file, this.fd, range)
           : copyFileRange(file, this.fd, { ...range, targetOffset: undefined });
-      this.writtenBytes += done;
+      this.advance(done);
     }
     if (done === bytes) return bytes;
     const rest = this.copyThrough(bytes - done, (address, part, at) =>
@@ -122,12 +131,22 @@ export class FdSink implements Sink, Disposable {
     let done = 0;
     if (this.canCopyPipe) {
       done = spliceFromPipe(pipe, this.fd, bytes);
-      this.writtenBytes += done;
+      this.advance(done);
     }
     if (done === bytes) return bytes;
     const rest = this.copyThrough(bytes - done, (address, part) => readFully(pipe, address, part));
     if (rest > 0) this.canCopyPipe = false;
     return done + rest;
+  }
+
+  private advance(bytes: number): void {
+    this.writtenBytes += bytes;
+    if (!this.isSyncedLater || this.writtenBytes - this.startedBytes < WRITEBACK_BYTES) return;
+    beginWriteback(this.fd, {
+      fileOffset: this.startedBytes,
+      bytes: this.writtenBytes - this.startedBytes,
+    });
+    this.startedBytes = this.writtenBytes;
   }
 
   private copyThrough(
@@ -139,7 +158,7 @@ export class FdSink implements Sink, Disposable {
       const got = read(address, Math.min(BUFFER_BYTES, bytes - done), done);
       if (got === 0) return done;
       writeFully(this.fd, address, got);
-      this.writtenBytes += got;
+      this.advance(got);
       done += got;
     }
     return bytes;

@@ -79,6 +79,7 @@ class FileOutput implements Output {
   constructor(file: NewFile) {
     this.file = file;
     this.sink = new FdSink(file.fd, "file");
+    this.sink.isSyncedLater = true;
   }
   get newFile(): Fd {
     return this.file.fd;
