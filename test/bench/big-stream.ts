@@ -127,7 +127,7 @@ export interface BenchFolder extends Disposable {
   readonly path: string;
 }
 
-/** A folder for so many bytes in $TMPDIR, removed when disposed of. Refuses where it has no room. */
+/** A folder in $TMPDIR, removed when disposed of. Throws where so many bytes find no room. */
 export function benchFolder(bytesWanted: number): BenchFolder {
   const { bavail, bsize } = statfsSync(tmpdir());
   const free = Math.floor((bavail * bsize) / 2 ** 20);
