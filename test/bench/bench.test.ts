@@ -26,6 +26,8 @@ test.skipIf(COMPILER === null)(
       "time of agent --version",
       "time of verify",
       "throughput of verify",
+      "throughput of convert",
+      "throughput of convert",
     ]);
     for (const { ratio } of found) expect(ratio === null || ratio > 0).toBeTrue();
   },

@@ -7,6 +7,7 @@ import { sampleStream } from "../../lib/stream/index.ts";
 import { builtBinary } from "../helpers/binary.ts";
 import { referenceTool } from "../helpers/xen-utils.ts";
 import { benchFolder, writeBigStream } from "./big-stream.ts";
+import { convertPairs } from "./convert.ts";
 import { compileC, compileHello, type Input, NO_INPUT, type Pairs, Runner } from "./runner.ts";
 
 export interface Sizes {
@@ -47,7 +48,7 @@ export interface Figure {
 const MEMORY_KIB_MAX = 48 * 1024;
 
 export async function figures(sizes: Sizes): Promise<Figure[]> {
-  using folder = benchFolder(sizes.memoryBytes * 1.5);
+  using folder = benchFolder(sizes.memoryBytes * 5.5);
   const place = (name: string): string => join(folder.path, name);
   const tool = referenceTool();
   const runner = new Runner(folder.path, {
@@ -72,6 +73,7 @@ export async function figures(sizes: Sizes): Promise<Figure[]> {
     ...memoryFigures(bench),
     ...startFigures(bench),
     ...compressedFigures(bench),
+    ...convertFigures(bench),
   ];
 }
 
@@ -164,6 +166,12 @@ function compressedFigures({ runner, agent, place, sizes }: Bench): Figure[] {
     input: NO_INPUT,
   });
   return [throughput(what, pairs, null)];
+}
+
+function convertFigures({ runner, agent, place, sizes }: Bench): Figure[] {
+  const { memoryBytes, pairs } = sizes;
+  const found = convertPairs({ runner, agent, place, memoryBytes, pairs });
+  return found.map(({ what, pairs: measured, wanted }) => throughput(what, measured, wanted));
 }
 
 type Wanted = Figure["wanted"];

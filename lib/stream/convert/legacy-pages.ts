@@ -1,5 +1,6 @@
-// The batches of a legacy stream as PAGE_DATA. The entries that the old saver left for runs it could
-// not map are dropped; a batch of nothing else makes no record, since no reader takes an empty one.
+// The batches of a legacy stream as PAGE_DATA. The entries that the old saver left for runs it
+// could not map are dropped; a batch of nothing else makes no record, since no reader takes an
+// empty one.
 
 import { hex } from "../../base/index.ts";
 import { type Finding, type Sink, StreamError } from "../../bytes/index.ts";

@@ -1,5 +1,5 @@
-// From a legacy stream (before Xen 4.6) to version 2 or 3: a visitor of the walk that writes, record
-// by record, what Xen's own convert-legacy-stream writes, in the same order:
+// From a legacy stream (before Xen 4.6) to version 2 or 3: a visitor of the walk that writes,
+// record by record, what Xen's own convert-legacy-stream writes, in the same order:
 //
 //   xl        its header, with the flag of the newer stream; the config as it is
 //   libxl     header (option "legacy"), LIBXC_CONTEXT
@@ -317,7 +317,7 @@ function writeParams(sink: Sink, params: readonly Row<typeof HVM_PARAM>[]): void
 function refusePersistentPool(pages: number): void {
   if (pages === 0) return;
   throw new RefusedError(
-    `Cannot convert a guest with ${plural(pages, "page")} in transcendent memory: no stream since ` +
-      "Xen 4.6 can carry them, and without them the guest would lose data",
+    `Cannot convert a guest with ${plural(pages, "page")} in transcendent memory: no stream ` +
+      "since Xen 4.6 can carry them, and without them the guest would lose data",
   );
 }

@@ -1,5 +1,5 @@
-// What a legacy stream holds, line by line, as Xen's converter lists it with -v: a visitor around the
-// converter that prints what passes by.
+// What a legacy stream holds, line by line, as Xen's converter lists it with -v: a visitor around
+// the converter that prints what passes by.
 
 import { hex } from "../../base/index.ts";
 import { type Finding, type Place, read, type Sink } from "../../bytes/index.ts";

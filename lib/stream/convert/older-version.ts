@@ -1,6 +1,7 @@
 // Version 3 to version 2 of a libxc image, for a receiver before Xen 4.14. What version 3 added is
-// the CPUID and MSR policies and the mark behind them. The mark says nothing that version 2 does not
-// imply; a policy cannot be left out: the guest would wake up on a processor that looks different.
+// the CPUID and MSR policies and the mark behind them. The mark says nothing that version 2 does
+// not imply; a policy cannot be left out: the guest would wake up on a processor that looks
+// different.
 
 import { hex, RefusedError } from "../../base/index.ts";
 import type { Layout, Row } from "../../bytes/index.ts";
@@ -36,8 +37,8 @@ export class OlderVersion implements Edit {
   keeps({ layer, type, record, fileOffset }: StreamRecord): boolean {
     if (layer === "legacy") {
       throw new RefusedError(
-        `Cannot convert "${this.name}", a suspend image around a legacy stream: xenopsd has the part ` +
-          "inside of it converted when it resumes the guest",
+        `Cannot convert "${this.name}", a suspend image around a legacy stream: xenopsd has the ` +
+          "part inside of it converted when it resumes the guest",
       );
     }
     if (layer !== "libxc") return true;

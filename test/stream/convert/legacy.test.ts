@@ -125,7 +125,7 @@ describe("what Xen's converter gets wrong or refuses is right", () => {
     expect(Buffer.compare(asXen.subarray(length), bare)).toBe(0);
   });
 
-  test("width and guest are found, and a 32-bit HVM stream in verify mode is not taken for PV", () => {
+  test("a 32-bit HVM stream in verify mode is not taken for PV", () => {
     const stream = hvmStream({
       ...GOLDEN_HVM,
       width: 4,
