@@ -72,6 +72,9 @@ export const COMMANDS: readonly CommandSpec[] = [
         "the guest's config. A damaged stream is shown as far as it can be read.",
       "Page contents are not read, which makes it fast, unless --contents, --pages or a pipe asks " +
         "for it.",
+      "--html writes a page that needs nothing but a browser: charts of memory, passes and " +
+        "bytes, and tables that sort and search. It asks for contents as well. FILE appears " +
+        "whole or not at all; a file that stands there is replaced then. - is standard output.",
     ],
     options: [
       {
@@ -93,6 +96,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         value: "PFN[-PFN]",
         summary: "show all versions of these pages, with contents",
       },
+      { name: "html", value: "FILE", summary: "write a page for browsers, with charts, to FILE" },
       FORMAT_OPTION,
       JSON_OPTION,
       ...GUEST_OPTIONS,

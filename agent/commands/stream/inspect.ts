@@ -3,15 +3,18 @@
 import * as v from "valibot";
 import { RefusedError, UsageError } from "../../../lib/base/index.ts";
 import {
+  identityOf,
   inspectStream,
   type InspectOptions,
   type InspectReport,
   openInput,
+  openOutput,
+  type Output,
   rateLimiter,
   RECORD_KEPT_BYTES,
   withDamage,
 } from "../../../lib/stream/index.ts";
-import { becomeIdle, isTerminal, STDIN_FD } from "../../../lib/sys/index.ts";
+import { becomeIdle, isTerminal, STDIN_FD, STDOUT_FD } from "../../../lib/sys/index.ts";
 import { INSPECT_SECTIONS, type Invocation, STREAM_FORMATS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { countOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
@@ -45,6 +48,7 @@ const Options = v.strictObject({
   contents: switchOption,
   record: v.optional(countOption),
   pages: v.optional(pagesOption),
+  html: v.optional(v.string()),
   json: switchOption,
   rate: v.optional(sizeOption),
   idle: switchOption,
@@ -58,14 +62,42 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
       "Cannot inspect the terminal: name a stream, or send one to standard input",
     );
   }
+  refuseTwoResults(options);
   if (options.idle) becomeIdle();
+  using page = openPage(options);
   const report = await inspectOperand(options);
+  if (page !== undefined) await writePage(report, page);
   if (options.json) print(`${JSON.stringify(report, null, 2)}\n`);
   else printText(report, options);
   const isGood = report.complete && report.errors === 0;
   if (!isGood) return EXIT.badData;
   refuseAbsent(report, options);
   return EXIT.ok;
+}
+
+const isStandardOutput = (html: string | undefined): boolean => html === "-" || html === "1";
+
+/** Standard output has room for one result. */
+function refuseTwoResults({ html, json, section, record, pages }: Given): void {
+  if (!isStandardOutput(html)) return;
+  if (json || section !== undefined || record !== undefined || pages !== undefined) {
+    throw new UsageError("Cannot run inspect: two results would go to standard output");
+  }
+  if (isTerminal(STDOUT_FD)) {
+    throw new UsageError("Cannot write a page to the terminal: use --html FILE");
+  }
+}
+
+/** Before the stream is read: what cannot be written is said at once. */
+function openPage({ html, _: [operand = "-"] }: Given): Output | undefined {
+  if (html === undefined) return undefined;
+  return openOutput(html, { existing: "replace", inputs: identityOf(operand) });
+}
+
+async function writePage(report: InspectReport, page: Output): Promise<void> {
+  const { renderInspectPage } = await import("../../ui/inspect-page/page.ts");
+  page.sink.write(new TextEncoder().encode(renderInspectPage(report)));
+  page.commit();
 }
 
 async function inspectOperand(options: Given): Promise<InspectReport> {
@@ -82,7 +114,7 @@ async function inspectOperand(options: Given): Promise<InspectReport> {
     report = inspectStream(source, {
       format: options.format,
       compression,
-      contents: options.contents,
+      contents: options.contents || options.html !== undefined,
       record: options.record,
       pages: options.pages,
       onPage: pagePrinter(options),
@@ -106,7 +138,7 @@ function pagePrinter({ json, pages }: Given): InspectOptions["onPage"] {
   return (version, contents) => print(pageVersionText(version, contents, style));
 }
 
-/** A body that is too large for the report is printed as it comes, before the rest of the record. */
+/** A body that is too large for the report is printed as it comes, before the record's rest. */
 function detailPrinter({ json }: Given): InspectOptions["onDetailPiece"] {
   return (record, { bytes, at, length, bodyAt }) => {
     if (json || record.bodyBytes <= RECORD_KEPT_BYTES) return;
@@ -115,11 +147,11 @@ function detailPrinter({ json }: Given): InspectOptions["onDetailPiece"] {
   };
 }
 
-function printText(report: InspectReport, { record, pages, section }: Given): void {
+function printText(report: InspectReport, { record, pages, section, html }: Given): void {
   const style = stdoutStyle();
-  const isWhole = record === undefined && pages === undefined;
+  const isWhole = html === undefined && record === undefined && pages === undefined;
   if (isWhole || section !== undefined) print(renderInspectReport(report, style, section));
-  else if (!report.complete) print(renderSummary(report, style));
+  else if (!report.complete && !isStandardOutput(html)) print(renderSummary(report, style));
   if (report.record !== null) print(recordDetailText(report.record, style));
 }
 
