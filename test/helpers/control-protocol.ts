@@ -1,6 +1,6 @@
 // The control protocol between libxl and its save helper: u16 length, u16 number, arguments; an int
-// back for callbacks. The numbers are those of tools/libs/light/libxl_save_msgs_gen.pl; agent passes
-// the bytes on and knows none of them.
+// back for callbacks. The numbers are those of tools/libs/light/libxl_save_msgs_gen.pl; agent
+// passes the bytes on and knows none of them.
 
 export const MESSAGE = {
   log: 1,
@@ -29,7 +29,8 @@ export function parseMessages(bytes: Uint8Array): { messages: ControlMessage[]; 
     const length = view.getUint16(used, true);
     if (used + 2 + length > bytes.byteLength) break;
     const words: number[] = [];
-    for (let at = used + 4; at + 4 <= used + 2 + length; at += 4) words.push(view.getInt32(at, true));
+    for (let at = used + 4; at + 4 <= used + 2 + length; at += 4)
+      words.push(view.getInt32(at, true));
     messages.push({ number: view.getUint16(used + 2, true), words });
     used += 2 + length;
   }

@@ -111,10 +111,7 @@ export async function runHelper(options: HelperRunOptions): Promise<HelperRan> {
   return { messages, status, signal, stderr };
 }
 
-async function answer(
-  fd: number,
-  take: (message: ControlMessage) => Promise<void>,
-): Promise<void> {
+async function answer(fd: number, take: (message: ControlMessage) => Promise<void>): Promise<void> {
   let rest: Uint8Array = new Uint8Array();
   for await (const chunk of Bun.file(fd).stream()) {
     const all = new Uint8Array(rest.byteLength + chunk.byteLength);

@@ -20,7 +20,13 @@ export function processes(): ProcessRow[] {
       const [state = "", parent, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       const command = readFileSync(`/proc/${name}/cmdline`, "latin1").replaceAll("\0", " ").trim();
       if (state === "Z" || state === "X") continue;
-      rows.push({ pid: Number(name), parent: Number(parent), group: Number(group), state, command });
+      rows.push({
+        pid: Number(name),
+        parent: Number(parent),
+        group: Number(group),
+        state,
+        command,
+      });
     } catch {
       continue; // It ended meanwhile.
     }

@@ -188,7 +188,7 @@ describe("a bad stream on save", () => {
 });
 
 describe("signals", () => {
-  test("SIGTERM reaches the real helper, which ends in order although the reader stalls", async () => {
+  test("SIGTERM reaches the real helper, which ends in order while the reader stalls", async () => {
     using folder = temporaryFolder();
     const scene = sceneIn(folder.path);
     const { readEnd, writeEnd } = makePipe(); // Nobody reads.

@@ -82,7 +82,7 @@ async function save(scene: Scene, folder: string, more: Partial<Orders>) {
   return { ran, saved: readFileSync(path) };
 }
 
-/** Restores from a file; at every checkpoint and at the end libxl reads on where the helper left. */
+/** Restores from a file; at checkpoints and at the end libxl reads on where the helper left. */
 async function restore(scene: Scene, folder: string, more: Partial<Orders>) {
   const path = join(folder, "saved");
   writeFileSync(path, scene.bytes);

@@ -25,14 +25,15 @@ export function run({ argv, spec }: Invocation): number {
   const [settings] = parseOptions(Options, spec, argv)._;
   const { report, bug } = relayForHelper(settings);
   const isGood = report.verdict === "good" && report.ended === "end";
-  if (!isGood)
-    printToStderr(
-      `${relayLines(report)
-        .map((line) => `agent: ${line}\n`)
-        .join("")}`,
-    );
+  // The helper tells libxl itself why it read no further, or what it was asked to do.
+  const isToldByHelper = settings.direction === "restore" && report.ended === "target_failed";
+  const isQuiet = isGood || (report.errors === 0 && (isToldByHelper || report.ended === "stopped"));
+  if (!isQuiet) printToStderr(prefixed(relayLines(report)));
   if (report.verify !== null && report.ended === "end") sendReportToSyslog("agent", report.verify);
   if (bug !== undefined) throw bug;
   if (report.ended !== "end") return WORKER_STATUS.failed;
   return isGood ? WORKER_STATUS.delivered : WORKER_STATUS.badButDelivered;
 }
+
+const prefixed = (lines: readonly string[]): string =>
+  lines.map((line) => `agent: ${line}\n`).join("");

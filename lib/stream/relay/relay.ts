@@ -94,6 +94,7 @@ class Relay implements Disposable {
   private warnings = 0;
   /** Where the rest began; undefined until then. */
   private streamEnd: number | undefined;
+  private isCaptureWhole = false;
   private verify: VerifyReport | undefined;
   private bug: unknown;
   private stopDeadlineMs: number | undefined;
@@ -156,7 +157,7 @@ class Relay implements Disposable {
     options.target.letGo();
     if (!options.isExact) options.source.letGo();
     this.finishDuties();
-    options.capture?.finish(this.ended === "end");
+    options.capture?.finish(this.isCaptureWhole || this.ended === "end");
     return { report: this.report(), bug: this.bug };
   }
 
@@ -198,13 +199,19 @@ class Relay implements Disposable {
     const isGood = this.errors === 0 && this.bug === undefined;
     this.source.release();
     channel.flush();
-    if (isGood) channel.endCapture();
+    if (isGood) this.endCapture();
     // A bad stream's length is not known: what may be touched of it is over.
     if (this.options.isExact) return;
     this.streamEnd = channel.takenBytes;
     this.passSeen();
     while (channel.splice(REST_STEP_BYTES) === REST_STEP_BYTES);
     channel.flush();
+  }
+
+  /** A good stream is all that a capture holds: whatever happens behind it, that is whole. */
+  private endCapture(): void {
+    this.channel.endCapture();
+    this.isCaptureWhole = true;
   }
 
   /** The first bytes behind the stream, looked at for the handshake. */

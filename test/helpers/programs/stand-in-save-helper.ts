@@ -1,5 +1,5 @@
-// A stand-in for libxl-save-helper: the arguments, the control protocol and the exit statuses of the
-// real one, with a file in place of a guest. What it does is in STAND_IN, a JSON document:
+// A stand-in for libxl-save-helper: the arguments, the control protocol and the exit statuses of
+// the real one, with a file in place of a guest. What it does is in STAND_IN, a JSON document:
 //
 //   parts        byte counts of the stream's parts; behind each but the last comes a checkpoint
 //   isRemus      behind the last one too

@@ -36,7 +36,8 @@ interface Request {
   readonly isExact?: boolean;
 }
 
-const fileEnd = (path: string, flags: string): OwnedEnd => ownEnd(new Fd(openSync(path, flags), path));
+const fileEnd = (path: string, flags: string): OwnedEnd =>
+  ownEnd(new Fd(openSync(path, flags), path));
 
 function relay({ folder, bytes, onError, capture, isExact }: Request) {
   const [from, to] = [join(folder, "from"), join(folder, "to")];
