@@ -319,6 +319,32 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/stream/unpack.ts"),
   },
   {
+    name: "diff",
+    operands: "STREAM STREAM",
+    summary: "compare the states that two streams end in",
+    description: [
+      "Compares two saved guests or streams, also of different formats, live or checkpointed, by " +
+        "what a restore would end up with: pages changed, added and gone by type, and by name the " +
+        "vcpus, the HVM context and parameters, versions of QEMU's devices, the CPUID and MSR " +
+        "policies and the config. Begins with why one of them may not restore where the other " +
+        "does.",
+      "Page contents are compared byte by byte. Of a checkpointed stream its last complete " +
+        "checkpoint counts. A STREAM that is no file (a pipe, compressed data) is kept in a file " +
+        "without a name meanwhile, in --spool, $TMPDIR or /var/tmp.",
+      "--html writes a page that needs nothing but a browser. FILE appears whole or not at all; " +
+        "a file that stands there is replaced then. - is standard output.",
+    ],
+    options: [
+      JSON_OPTION,
+      { name: "html", value: "FILE", summary: "write a page for browsers to FILE" },
+      { name: "limit", value: "COUNT", summary: "list at most so many values (default 40)" },
+      { name: "spool", value: "DIR", summary: "keep a stream that is no file there meanwhile" },
+      ...GUEST_OPTIONS,
+      HELP_OPTION,
+    ],
+    load: () => import("./commands/stream/diff.ts"),
+  },
+  {
     name: "sample",
     operands: "FILE",
     summary: "write a small valid xl save file to try the other commands on",

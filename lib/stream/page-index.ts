@@ -75,13 +75,13 @@ export class PageIndex {
     return this.isWide ? high[at]! * WORD + low[at]! : low[at]!;
   }
 
-  /** Every pfn with its number, upwards. */
-  *entries(): Generator<readonly [pfn: number, value: number]> {
+  /** Every pfn with its number, upwards. A call each: a list or a generator would be garbage. */
+  forEach(visit: (pfn: number, value: number) => void): void {
     for (const index of [...this.pages.keys()].sort((left, right) => left - right)) {
       const page = this.pages.get(index)!; // A key of this very map.
       for (let at = 0; at < PAGE_PFNS; at++) {
         const value = this.at(page, at);
-        if (value !== 0) yield [index * PAGE_PFNS + at, value];
+        if (value !== 0) visit(index * PAGE_PFNS + at, value);
       }
     }
   }

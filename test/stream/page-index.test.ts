@@ -30,7 +30,9 @@ describe.each(WIDTHS)("an index of %s", (width, valueMax) => {
       }
       expect(index.count).toBe(model.size);
       const sorted = [...model].sort(([left], [right]) => left - right);
-      expect([...index.entries()]).toEqual(sorted);
+      const found: [number, number][] = [];
+      index.forEach((pfn, value) => found.push([pfn, value]));
+      expect(found).toEqual(sorted);
       for (let probe = 0; probe < 5000; probe++) {
         const pfn = sorted[random(sorted.length)]![0] + random(3) - 1;
         expect(index.get(pfn)).toBe(model.get(pfn) ?? 0);

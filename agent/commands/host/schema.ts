@@ -3,6 +3,7 @@
 import * as v from "valibot";
 import {
   ConvertReportSchema,
+  DiffReportSchema,
   InspectReportSchema,
   RelayReportSchema,
   PackReportSchema,
@@ -21,6 +22,7 @@ import { print } from "../../ui/output.ts";
 export const DOCUMENTS = {
   check: CheckDocument,
   convert: ConvertReportSchema,
+  diff: DiffReportSchema,
   squash: SquashReportSchema,
   relay: RelayReportSchema,
   inspect: InspectReportSchema,

@@ -74,6 +74,8 @@ export class PageComparison implements Visitor, Disposable {
   private readonly reader: PageReader;
   private readonly loanA: Loan = borrow(RUN_BYTES_MAX);
   private readonly loanB: Loan = borrow(RUN_BYTES_MAX);
+  private readonly left = bufferOf(this.loanA);
+  private readonly right = bufferOf(this.loanB);
   private readonly lastRuns = new Map<Change, PageRun>();
   // Pages to compare, which follow each other in both streams.
   private runA = 0;
@@ -100,9 +102,10 @@ export class PageComparison implements Visitor, Disposable {
     this.reader.pfns(record, list);
   }
 
-  private entry({ pfn, type, hasData, ordinal, contentsOffset }: PageEntry): void {
-    const { places, ordinals, slack } = this.options;
-    if (ordinals.get(pfn) !== ordinal) return;
+  private entry(entry: PageEntry): void {
+    const { places, ordinals } = this.options;
+    const { pfn, type } = entry;
+    if (ordinals.get(pfn) !== entry.ordinal) return;
     const place = places.get(pfn);
     const before = typeOf(place);
     if (type === TYPE_HOLE) {
@@ -117,29 +120,22 @@ export class PageComparison implements Visitor, Disposable {
       this.retyped[type]!++;
       this.retypes[before * TYPES + type]!++;
       this.note("retyped", pfn);
-    } else if (!hasData) {
-      this.same[type]!++;
-    } else {
-      const inA = Math.floor(place / TYPES) * PLACE_UNIT_BYTES + slack;
-      this.compareLater({ pfn, type, inA, inB: contentsOffset });
-    }
+    } else if (entry.hasData) this.compareLater(entry, place);
+    else this.same[type]!++;
   }
 
-  private compareLater(page: {
-    readonly pfn: number;
-    readonly type: number;
-    readonly inA: number;
-    readonly inB: number;
-  }): void {
+  /** Without an object a page: there are millions of them. */
+  private compareLater({ pfn, type, contentsOffset }: PageEntry, place: number): void {
+    const inA = Math.floor(place / TYPES) * PLACE_UNIT_BYTES + this.options.slack;
     const bytes = this.runPages * PAGE_BYTES;
-    const goesOn = page.inA === this.runA + bytes && page.inB === this.runB + bytes;
+    const goesOn = inA === this.runA + bytes && contentsOffset === this.runB + bytes;
     if (!goesOn || this.runPages === RUN_PAGES_MAX) {
       this.compareRun();
-      this.runA = page.inA;
-      this.runB = page.inB;
+      this.runA = inA;
+      this.runB = contentsOffset;
     }
-    this.runPfns[this.runPages] = page.pfn;
-    this.runTypes[this.runPages] = page.type;
+    this.runPfns[this.runPages] = pfn;
+    this.runTypes[this.runPages] = type;
     this.runPages++;
   }
 
@@ -147,9 +143,10 @@ export class PageComparison implements Visitor, Disposable {
     const { a, b } = this.options;
     const bytes = this.runPages * PAGE_BYTES;
     if (bytes === 0) return;
-    const left = contentsOf(a, this.loanA, { fileOffset: this.runA, bytes });
-    const right = contentsOf(b, this.loanB, { fileOffset: this.runB, bytes });
-    const isSame = Buffer.compare(left, right) === 0;
+    readContents(a, this.loanA, { fileOffset: this.runA, bytes });
+    readContents(b, this.loanB, { fileOffset: this.runB, bytes });
+    const { left, right } = this;
+    const isSame = left.compare(right, 0, bytes, 0, bytes) === 0;
     for (let index = 0; index < this.runPages; index++) {
       const at = index * PAGE_BYTES;
       const type = this.runTypes[index]!;
@@ -195,11 +192,11 @@ export class PageComparison implements Visitor, Disposable {
   finish(): void {
     this.compareRun();
     const { places, ordinals } = this.options;
-    for (const [pfn, place] of places.entries()) {
+    places.forEach((pfn, place) => {
       // Of what B names too the walk has told.
       const type = typeOf(place);
       if (type !== TYPE_HOLE && ordinals.get(pfn) === 0) this.noteGone(pfn, type);
-    }
+    });
     for (let type = 0; type < TYPES; type++) {
       const before = this.same[type]! + this.changed[type]!;
       let retyped = 0;
@@ -214,17 +211,17 @@ export class PageComparison implements Visitor, Disposable {
   }
 }
 
-function contentsOf(
+function readContents(
   input: StoredInput,
   { region }: Loan,
   { fileOffset, bytes }: { readonly fileOffset: number; readonly bytes: number },
-): Buffer {
+): void {
   assert(bytes <= region.length, "a run fits into its buffer");
-  if (readAt(input.file, region.address, bytes, fileOffset) < bytes) {
-    throw new RefusedError(`Cannot read "${input.name}": it was cut short meanwhile`);
-  }
-  const { bytes: all } = region;
-  return Buffer.from(all.buffer, all.byteOffset, bytes);
+  if (readAt(input.file, region.address, bytes, fileOffset) === bytes) return;
+  throw new RefusedError(`Cannot read "${input.name}": it was cut short meanwhile`);
 }
+
+const bufferOf = ({ region: { bytes } }: Loan): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 export const typeName = (type: number): string => PAGE_TYPES[type]!.name;
