@@ -38,5 +38,5 @@ export async function memoryOf(
   const [path, to] = [join(folder.path, "stream"), join(folder.path, "image")];
   writeFileSync(path, stream);
   const extracted = await memoryOfFile(path, to, options);
-  return { image: readFileSync(to), extracted };
+  return { image: new Uint8Array(readFileSync(to)), extracted };
 }

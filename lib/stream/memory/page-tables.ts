@@ -50,6 +50,8 @@ const LARGE_MASK = 1 << 7;
 const FRAME_HIGH_MASK = 0x000f_ffff;
 /** Tables that are looked at: 512 GiB of 4 KiB pages. Tables can point at themselves. */
 const TABLES_MAX = 262_144;
+/** Far more than a kernel's memory is fragmented into, and soon counted. */
+const MAPPINGS_MAX = 4_194_304;
 
 /** Pages of virtual memory that stand for consecutive pages of physical memory. */
 export interface Mapping {
@@ -78,7 +80,8 @@ class TableWalk {
   private readonly options: PageTableOptions;
   private readonly mode: ModeLayout;
   private tables = 0;
-  private run_: { page: number; pfn: number; count: number } | undefined;
+  private mappings = 0;
+  private pending: { page: number; pfn: number; count: number } | undefined;
 
   constructor(options: PageTableOptions) {
     this.options = options;
@@ -129,20 +132,21 @@ class TableWalk {
   }
 
   private map(page: number, pfn: number, count: number): boolean {
-    const { run_: run } = this;
+    const { pending: run } = this;
     if (run !== undefined && page === run.page + run.count && pfn === run.pfn + run.count) {
       run.count += count;
       return true;
     }
-    const goesOn = this.flush();
-    this.run_ = { page, pfn, count };
-    return goesOn;
+    if (!this.flush()) return false;
+    this.pending = { page, pfn, count };
+    return true;
   }
 
   flush(): boolean {
-    const { run_: run } = this;
-    this.run_ = undefined;
-    return run === undefined || this.options.onMapping(run);
+    const { pending: run } = this;
+    this.pending = undefined;
+    if (run === undefined) return true;
+    return ++this.mappings <= MAPPINGS_MAX && this.options.onMapping(run);
   }
 }
 
