@@ -23,13 +23,16 @@ import {
   UNCHANGED,
   type WritableRecord,
   writeRecord,
+  writeXapiHeader,
+  writeXapiSignature,
 } from "../../../lib/stream/write/index.ts";
 import { XAPI } from "../../../lib/stream/xapi/index.ts";
 import { openForReading } from "../../../lib/sys/index.ts";
 import { capturePath, captureTitle } from "../../helpers/captures.ts";
 import { libxcRecords, PV64, VALID_PLANS } from "../../helpers/stream-builder.ts";
-import { encode, setField, type StreamPlan } from "../../helpers/stream-plan.ts";
+import { ascii, bare, encode, setField, type StreamPlan } from "../../helpers/stream-plan.ts";
 import { dirtyPfnList, toolstack, unknownRecord } from "../../helpers/stream-records.ts";
+import { suspendRecord } from "../../helpers/suspend-builder.ts";
 import { messageOf } from "../../helpers/system-error.ts";
 import { temporaryFolder } from "../../helpers/temporary.ts";
 
@@ -111,6 +114,25 @@ test.each([
   const { stopped } = rewrite(new MemorySource("built", bytes), new MemorySink());
   const offset = count === 0 ? bodies[index]! : starts[index]! + 4;
   expect(stopped && describeFinding(stopped)).toStartWith(message.replace("OFFSET", hex(offset)));
+});
+
+test("a suspend image is written record by record", () => {
+  const sink = new MemorySink();
+  writeXapiSignature(sink);
+  writeXapiHeader(sink, "XENOPS", 2);
+  sink.write(ascii("()"));
+  writeXapiHeader(sink, "LIBXC", 0);
+  sink.write(encode({ records: libxcRecords(PV64) }).bytes);
+  writeXapiHeader(sink, "END_OF_IMAGE", 0);
+  const records = [
+    bare("xapi", "signature", ascii("XenSavedDomv2-\n")),
+    suspendRecord("XENOPS", ascii("()")),
+    suspendRecord("LIBXC", new Uint8Array(0)),
+    ...libxcRecords(PV64),
+    suspendRecord("END_OF_IMAGE", new Uint8Array(0)),
+  ];
+  expect(Buffer.compare(sink.contents, encode({ records }).bytes)).toBe(0);
+  expect(messageOf(() => writeXapiHeader(sink, "NONE", 0))).toContain("has a record NONE");
 });
 
 describe("what a reader would refuse is never written", () => {
