@@ -22,16 +22,17 @@ export interface PfnRun {
 export function runsOf(places: PagePlaces): PfnRun[] {
   const runs: PfnRun[] = [];
   let [first, count, index] = [0, 0, 0];
-  for (const [pfn] of places.entries()) {
-    if (count > 0 && pfn !== first + count) {
-      runs.push({ first, count, index });
-      index += count;
-      count = 0;
-    }
+  const end = () => {
+    if (count > 0) runs.push({ first, count, index });
+    index += count;
+    count = 0;
+  };
+  places.forEach((pfn) => {
+    if (pfn !== first + count) end();
     if (count === 0) first = pfn;
     count++;
-  }
-  if (count > 0) runs.push({ first, count, index });
+  });
+  end();
   return runs;
 }
 
@@ -52,14 +53,14 @@ export function copyPages(options: CopyOptions): number {
   const { source, places, onProgress } = options;
   const chunk = new Chunk(loan.region, options);
   let index = 0;
-  for (const [pfn, offset] of places.entries()) {
+  places.forEach((pfn, offset) => {
     if (!chunk.takes(index, pfn, offset)) {
       chunk.copy(source);
       onProgress(index);
       chunk.begin(index, pfn, offset);
     }
     index++;
-  }
+  });
   chunk.copy(source);
   return chunk.written;
 }

@@ -36,7 +36,9 @@ export class PagePlaces {
   }
 
   /** Every page with contents, upwards. */
-  *entries(): Generator<readonly [pfn: number, offset: number]> {
-    for (const entry of this.index.entries()) if (entry[1] !== NO_CONTENTS) yield entry;
+  forEach(visit: (pfn: number, offset: number) => void): void {
+    this.index.forEach((pfn, offset) => {
+      if (offset !== NO_CONTENTS) visit(pfn, offset);
+    });
   }
 }
