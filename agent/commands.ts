@@ -188,8 +188,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "[STREAM] --to FILE",
     summary: "make a current stream of one from before Xen 4.6, or one for an older Xen",
     description: [
-      "Writes a legacy STREAM (before Xen 4.6: PV or HVM, of a 32-bit or 64-bit toolstack, bare or " +
-        "in an xl save file) as a stream that a current Xen restores. An xl save file stays one. " +
+      "Writes a legacy STREAM (before Xen 4.6: PV or HVM, of a 32-bit or 64-bit toolstack, bare " +
+        "or in an xl save file) as a stream that a current Xen restores. An xl save file stays " +
+        "one. " +
         "Width, guest type and format are found by the first bytes; where an option says " +
         "something else, that is an error.",
       "With --libxc-version 2 a version 3 stream is written for a receiver before Xen 4.14, if " +
