@@ -66,7 +66,7 @@ afterAll(() => {
 interface Ours {
   readonly status: number;
   readonly report: VerifyReport;
-  /** Number of the first libxc CHECKPOINT. Behind it the original reads libxl's records as libxc's. */
+  /** Of the first libxc CHECKPOINT: behind it the original takes libxl's records for libxc's. */
   readonly checkpoint: number;
 }
 

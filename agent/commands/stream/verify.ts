@@ -10,7 +10,7 @@ import {
   type VerifyReport,
   withError,
 } from "../../../lib/stream/index.ts";
-import { becomeIdle, isTerminal, STDIN_FD } from "../../../lib/sys/index.ts";
+import { becomeIdle, isTerminal, STDIN_FD, SYSLOG_PATH } from "../../../lib/sys/index.ts";
 import { type Invocation, STREAM_FORMATS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { countOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
@@ -56,7 +56,8 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   });
   if (options.json && !options.quiet) print(`${JSON.stringify(report, null, 2)}\n`);
   if (showsText) print(renderVerifyReport(report));
-  if (options.syslog && !sendReportToSyslog("agent", report)) {
+  const log = { socketPath: SYSLOG_PATH, tag: "agent" };
+  if (options.syslog && !sendReportToSyslog(log, report)) {
     await printWarning("Cannot send to the system log: nobody listens on /dev/log");
   }
   return exitStatusOf(report, options.strict);
