@@ -18,6 +18,8 @@ export interface Source extends Disposable {
   readonly takeBytesMax: number;
   /** Set when the input turned out shorter than it was when it was opened. */
   readonly shrunk: boolean;
+  /** No one else reads on behind the stream, so that everything there may be taken. */
+  readonly isOursToTheEnd?: boolean;
 
   /** Where the bytes of the last `take` or `peek` stand, until the next call of either. */
   readonly view: DataView;

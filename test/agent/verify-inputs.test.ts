@@ -5,7 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, existsSync, openSync, readSync, writeFileSync } from "node:fs";
 import { writeSync } from "node:fs";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { Fd, makeSocketPair } from "../../lib/sys/index.ts";
 import { builtBinary } from "../helpers/binary.ts";
 import { agentCommand, run } from "../helpers/run.ts";
@@ -179,6 +179,15 @@ const ZSTD = zstd(STREAM);
 const GZIP = new Uint8Array(gzipSync(STREAM));
 const HALF = Math.floor(STREAM.byteLength / 2);
 
+/** A suspend VDI is larger than its image: the frame's checksum stands far behind the stream. */
+const wrongChecksum = (): Uint8Array => {
+  const vdi = joinBytes(STREAM, filled(8 * 2 ** 20, 0));
+  const params = { [constants.ZSTD_c_checksumFlag]: 1 };
+  const packed = new Uint8Array(zstdCompressSync(vdi, { params }));
+  packed[packed.byteLength - 1]! ^= 1;
+  return packed;
+};
+
 const damaged = (packed: Uint8Array): Uint8Array => {
   const copy = packed.slice();
   copy.fill(0xee, Math.floor(copy.byteLength / 2), Math.floor(copy.byteLength / 2) + 40);
@@ -214,6 +223,17 @@ const PACKED: readonly (readonly [string, () => Uint8Array, number, string])[] =
   ],
   ["zstd that is damaged", () => damaged(ZSTD), 3, "input zstd.data"],
   ["gzip that is damaged", () => damaged(GZIP), 3, "input gzip.data"],
+  [
+    "zstd of a stream and what xl sends behind it",
+    () => zstd(joinBytes(STREAM, ascii("domain is yours, you are cleared to unpause\0"))),
+    0,
+    "44 bytes: the sender's go-ahead of xl migrate",
+  ],
+  ["zstd of a stream and as much again", () => zstd(joinBytes(STREAM, STREAM)), 0, "another xl"],
+  ["zstd whose checksum is wrong", wrongChecksum, 3, "input zstd.data"],
+  ["zstd and zeros behind it", () => joinBytes(ZSTD, filled(4099, 0)), 0, "good"],
+  ["gzip and zeros behind it", () => joinBytes(GZIP, filled(4099, 0)), 0, "good"],
+  ["zstd and something else behind it", () => joinBytes(ZSTD, ascii("other")), 0, "good"],
   ["the magic of zstd alone", () => ZSTD.subarray(0, 4), 3, "input zstd.data"],
   ["the magic of gzip alone", () => GZIP.subarray(0, 3), 3, "input gzip.data"],
   ["zstd of nothing", () => zstd(filled(0, 0)), 3, "the input is empty"],

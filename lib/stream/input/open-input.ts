@@ -136,7 +136,7 @@ function expandedInput(
   { selfCommand }: InputOptions,
 ): Input {
   const expander = startExpander(fd, { compression, prefix, selfCommand });
-  const source = new PipeSource(expander.output, { isPipe: true });
+  const source = new PipeSource(expander.output, { isPipe: true, isOursToTheEnd: true });
   return {
     source,
     compression,

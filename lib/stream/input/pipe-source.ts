@@ -24,6 +24,7 @@ export class PipeSource implements Source {
   readonly bytesTotal = undefined;
   readonly shrunk = false;
   readonly takeBytesMax = WHOLE_BODY_BYTES;
+  readonly isOursToTheEnd: boolean;
   readonly view: DataView;
   readonly bytes: Uint8Array;
   at = 0;
@@ -38,7 +39,11 @@ export class PipeSource implements Source {
   private heldBytes = 0;
 
   /** Takes the descriptor over. */
-  constructor(fd: Fd, options: { readonly isPipe: boolean }) {
+  constructor(
+    fd: Fd,
+    options: { readonly isPipe: boolean; readonly isOursToTheEnd?: boolean },
+  ) {
+    this.isOursToTheEnd = options.isOursToTheEnd === true;
     this.fd = fd;
     this.name = fd.name;
     this.loan = borrow(BUFFER_BYTES);

@@ -17,7 +17,7 @@ const WORD_BYTES_MAX = 4;
 export interface ZstdFrames {
   /** The next bytes of the data. */
   feed(piece: Uint8Array): void;
-  /** No bytes so far, or the last frame is whole. */
+  /** No bytes so far, or the last frame is whole, whatever stands behind it. */
   isWhole(): boolean;
 }
 
@@ -45,7 +45,10 @@ export function zstdFrames(): ZstdFrames {
   const state: State = { part: "magic", word, wordBytes: 0, skipBytes: 0, hasChecksum: false };
   return {
     feed: (piece) => feed(state, piece),
-    isWhole: () => state.part === "magic" && state.wordBytes === 0 && state.skipBytes === 0,
+    isWhole: () => {
+      const { part, wordBytes, skipBytes } = state;
+      return part === "magic" && wordBytes === 0 && (skipBytes === 0 || skipBytes === Infinity);
+    },
   };
 }
 
@@ -68,9 +71,10 @@ function endPart(state: State): void {
   switch (state.part) {
     case "magic": {
       const magic = word.getUint32(0, true);
-      // Anything else the decompressor refuses: whatever follows is no frame.
       if (magic === FRAME_MAGIC) state.part = "descriptor";
       else if (magic - (magic % 16) === SKIPPABLE_MAGIC) state.part = "skippable_size";
+      // Not compressed data any more, as behind an image on a disk: the decompressor ends here too.
+      else state.skipBytes = Infinity;
       return;
     }
     case "skippable_size":

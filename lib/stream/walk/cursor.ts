@@ -87,6 +87,16 @@ export class Cursor {
     }
   }
 
+  /** Passes over everything that is left, and tells how much that was. */
+  skipToTheEnd(): number {
+    for (let done = 0; ;) {
+      const got = this.source.skip(SKIP_STEP_BYTES);
+      done += got;
+      this.onProgress(this.position);
+      if (got < SKIP_STEP_BYTES) return done;
+    }
+  }
+
   /**
    * Hands over `bytes` of a body in pieces. Of a body that the input cuts short only whole steps
    * of WHOLE_BODY_BYTES are handed over: no visitor sees half a field, and every source gives the

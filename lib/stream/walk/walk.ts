@@ -86,7 +86,8 @@ export function walk(source: Source, visitor: Visitor, options: WalkOptions): Wa
     checkpoints: progress.checkpoints,
     lastCheckpointEnd: progress.lastCheckpointEnd,
     kind: progress.isColo ? "colo" : progress.isCheckpointed ? "remus" : "plain",
-    trailing: stop === undefined && !isInterrupted ? trailingOf(source, format) : undefined,
+    // The last one to look: it may read on.
+    trailing: stop === undefined && !isInterrupted ? trailingOf(cursor, format) : undefined,
   };
 }
 
@@ -130,13 +131,21 @@ function outcomeOf(progress: Progress, isTruncated: boolean): TruncationOutcome 
   return onTruncation(endedIn, kind);
 }
 
-/** Only files are looked at: reading on from a pipe would take what belongs to the next reader. */
-function trailingOf(source: Source, format: Format | undefined): Trailing | undefined {
-  if (source.bytesTotal === undefined || source.bytesTotal <= source.position) return undefined;
-  const fileOffset = source.position;
-  const bytes = source.bytesTotal - fileOffset;
-  const got = source.peek(Math.min(bytes, GO_MESSAGE.length));
-  const first = source.bytes.subarray(source.at, source.at + got);
+/**
+ * Reading on from a pipe would take what belongs to the next reader: it is only done where there is
+ * none. Behind compressed data stands its checksum too, which then has been looked at.
+ */
+function trailingOf(cursor: Cursor, format: Format | undefined): Trailing | undefined {
+  const { source } = cursor;
+  const { position: fileOffset, bytesTotal } = source;
+  if (bytesTotal === undefined ? source.isOursToTheEnd !== true : bytesTotal <= fileOffset) {
+    return undefined;
+  }
+  const known = bytesTotal === undefined ? undefined : bytesTotal - fileOffset;
+  const got = source.peek(Math.min(known ?? GO_MESSAGE.length, GO_MESSAGE.length));
+  const first = source.bytes.slice(source.at, source.at + got);
+  const bytes = known ?? cursor.skipToTheEnd();
+  if (bytes === 0) return undefined;
   return { fileOffset, bytes, what: describeTrailing(first, { bytes, format }) };
 }
 
