@@ -6,7 +6,7 @@ import { featuresText, sideText } from "./diff-report.ts";
 import { cut, type Html, html, type Part } from "./html/escape.ts";
 import { renderPage } from "./html/page.ts";
 import { code, notice, type Section, tiles } from "./html/section.ts";
-import { countCell, hexCell, table, textCell } from "./html/table.ts";
+import { type Cell, type Column, countCell, hexCell, table, textCell } from "./html/table.ts";
 import { formatCount } from "./numbers.ts";
 
 const COUNTS = ["a", "b", "same", "changed", "retyped", "added", "gone"] as const;
@@ -137,6 +137,13 @@ function runSection({ pages: { runs, runs_left_off: leftOff } }: DiffReport): Se
 
 function stateSection({ state, state_left_off: leftOff }: DiffReport): Section | undefined {
   if (state.length === 0) return undefined;
+  const columns: readonly Column[] = [
+    { title: "Name", kind: "text" },
+    { title: "Of", kind: "text" },
+    { title: "In A", kind: "code" },
+    { title: "In B", kind: "code" },
+  ];
+  const hasFeatures = state.some((difference) => featuresText(difference) !== "");
   return {
     id: "state",
     title: "The rest of the state",
@@ -145,20 +152,14 @@ function stateSection({ state, state_left_off: leftOff }: DiffReport): Section |
       id: "state-table",
       caption: "Values that differ",
       isCaptionHidden: true,
-      columns: [
-        { title: "Name", kind: "text" },
-        { title: "Of", kind: "text" },
-        { title: "In A", kind: "code" },
-        { title: "In B", kind: "code" },
-        { title: "Features", kind: "text" },
-      ],
-      rows: state.map(stateRow),
+      columns: hasFeatures ? [...columns, { title: "Features", kind: "text" }] : columns,
+      rows: state.map((difference) => stateRow(difference).slice(0, hasFeatures ? 5 : 4)),
       leftOff,
     }),
   };
 }
 
-const stateRow = (difference: StateDifference) => [
+const stateRow = (difference: StateDifference): Cell[] => [
   textCell(difference.name),
   textCell(difference.group),
   textCell(difference.a ?? "none"),

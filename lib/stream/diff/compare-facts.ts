@@ -9,7 +9,7 @@ import { METADATA_RECORD } from "./state-reader.ts";
 /** Told one by one; further ones are counted. */
 const DIFFERENCES_MAX = 5000;
 
-/** What only some formats and versions carry: without it on one side there is nothing to compare. */
+/** What only some formats and versions carry: where one side has none, nothing is compared. */
 const CARRIED: readonly string[] = [
   GROUP.cpuid,
   GROUP.msrs,

@@ -12,7 +12,7 @@ const NAMES_TOLD = 12;
 
 const list = (names: readonly string[]): string => {
   const more = names.length - NAMES_TOLD;
-  return `${names.slice(0, NAMES_TOLD).join(" ")}${more > 0 ? ` and ${more} more` : ""}`;
+  return `${names.slice(0, NAMES_TOLD).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 };
 
 const inGroup = ({ state }: Compared, start: string): readonly StateDifference[] =>
@@ -74,7 +74,7 @@ const deviceVersions: Rule = (report) =>
   inGroup(report, GROUP.device)
     .filter(({ name, a, b }) => name === "version" && a !== null && b !== null)
     .map(({ group, a, b }) => {
-      return `QEMU's ${group} has version ${a} in A, ${b} in B: a QEMU takes its own and older ones`;
+      return `QEMU's ${group} has version ${a} in A, ${b} in B: an older QEMU refuses it`;
     });
 
 const devices: Rule = (report) => {
