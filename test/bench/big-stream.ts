@@ -39,16 +39,23 @@ import {
 const LIBXL_OFFSET = 923;
 const BATCH_PAGES = 1024; // MAX_BATCH_SIZE of libxc's saver.
 const WIDTH = 8;
+/** What a live guest dirties comes in runs: one in four of these, then one in eight, and so on. */
+const DIRTY_RUN_PAGES = 8;
 
 export interface BigStreamSpec {
   /** Size of the guest's memory, a multiple of 4 MiB. */
   readonly memoryBytes: number;
   /** written: every byte is in the file. holes: the contents of pages are holes in it. */
   readonly contents: "written" | "holes";
+  /** A live migration: passes over the memory, each later one over half as much as the one before. */
+  readonly passes?: number;
 }
 
 /** Writes the stream to a new file; returns its size. */
-export function writeBigStream(path: string, { memoryBytes, contents }: BigStreamSpec): number {
+export function writeBigStream(
+  path: string,
+  { memoryBytes, contents, passes = 1 }: BigStreamSpec,
+): number {
   const pages = memoryBytes / PAGE_BYTES;
   assert(pages % BATCH_PAGES === 0, "the guest's memory is a multiple of 4 MiB");
   const fd = openSync(path, "wx", 0o600);
@@ -62,10 +69,10 @@ export function writeBigStream(path: string, { memoryBytes, contents }: BigStrea
   try {
     put(encode({ records: recordsBefore(pages) }).bytes);
     const page = contents === "written" ? noise(BATCH_PAGES * PAGE_BYTES) : undefined;
-    for (let pfn = 0; pfn < pages; pfn += BATCH_PAGES) {
-      put(batchHead(pfn));
-      if (page === undefined) position += BATCH_PAGES * PAGE_BYTES;
-      else put(page);
+    for (const pfns of batches(pages, passes)) {
+      put(batchHead(pfns));
+      if (page === undefined) position += pfns.length * PAGE_BYTES;
+      else put(page.subarray(0, pfns.length * PAGE_BYTES));
     }
     put(encode({ records: recordsBehind() }).bytes);
     ftruncateSync(fd, position);
@@ -94,12 +101,27 @@ function recordsBefore(pages: number): PlanRecord[] {
   ];
 }
 
+/** The pfns of each batch: all once, then in short runs what a guest writes to meanwhile. */
+function* batches(pages: number, passes: number): Generator<number[]> {
+  for (let pass = 1; pass <= passes; pass++) {
+    const stride = pass === 1 ? DIRTY_RUN_PAGES : DIRTY_RUN_PAGES * 2 ** pass;
+    let pfns: number[] = [];
+    for (let first = 0; first < pages; first += stride) {
+      for (let pfn = first; pfn < first + DIRTY_RUN_PAGES; pfn++) pfns.push(pfn);
+      if (pfns.length < BATCH_PAGES) continue;
+      yield pfns;
+      pfns = [];
+    }
+    if (pfns.length > 0) yield pfns;
+  }
+}
+
 /** Header and pfn list of a PAGE_DATA record, up to the contents. */
-function batchHead(firstPfn: number): Uint8Array {
-  const head = new Uint32Array(4 + BATCH_PAGES * 2);
-  const bodyBytes = 8 + BATCH_PAGES * (8 + PAGE_BYTES);
-  head.set([LIBXC.pageData.type, bodyBytes, BATCH_PAGES, 0]);
-  for (let index = 0; index < BATCH_PAGES; index++) head[4 + index * 2] = firstPfn + index;
+function batchHead(pfns: readonly number[]): Uint8Array {
+  const head = new Uint32Array(4 + pfns.length * 2);
+  const bodyBytes = 8 + pfns.length * (8 + PAGE_BYTES);
+  head.set([LIBXC.pageData.type, bodyBytes, pfns.length, 0]);
+  for (const [index, pfn] of pfns.entries()) head[4 + index * 2] = pfn;
   return new Uint8Array(head.buffer);
 }
 
