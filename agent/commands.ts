@@ -135,14 +135,14 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "[STREAM] --to DIR | --memory FILE --as raw|elf",
     summary: "take a stream apart into files, or make a debugger's view of its memory",
     description: [
-      "Takes STREAM apart into the new folder DIR: manifest.json, records.jsonl with every header " +
-        "and record in order, config.json, emulator.bin, xenstore.json and the other bodies, " +
-        "pages.log with all page contents as they were sent, and trailing.bin with what stood " +
-        "behind the end. agent assemble makes a stream of it again, the same bytes where nothing " +
-        "was edited. DIR appears whole or not at all.",
-      "Lengths and padding are made anew when it is put together, so that a part may be edited in " +
-        "place: another name or disk in config.json, another emulator.bin.",
-      "With --memory the guest's memory at the end of STREAM (or of the last complete checkpoint) " +
+      "Takes STREAM apart into the new folder DIR: manifest.json, records.jsonl with every " +
+        "header and record in order, config.json, emulator.bin, xenstore.json and the other " +
+        "bodies, pages.log with all page contents as they were sent, and trailing.bin with what " +
+        "stood behind the end. agent assemble makes a stream of it again, the same bytes where " +
+        "nothing was edited. DIR appears whole or not at all.",
+      "Lengths and padding are made anew when it is put together, so that a part may be edited " +
+        "in place: another name or disk in config.json, another emulator.bin.",
+      "With --memory the guest's memory at the end of STREAM (of the last complete checkpoint) " +
         "becomes FILE: raw, a sparse image where the offset is the physical address, or elf, a " +
         "core file for gdb, crash and drgn with the registers of every vcpu, all memory by " +
         "physical address and the kernel's addresses. STREAM may be a folder made by --to.",
@@ -169,10 +169,10 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "DIR --to FILE",
     summary: "put a stream together from what agent extract made",
     description: [
-      "Writes the stream that the folder DIR holds to FILE, which appears whole or not at all; a " +
-        "file that stands there is replaced then. - is standard output. The stream is verified " +
-        "first: one with errors is not written, unless --damaged is given. A stream that goes to a " +
-        "pipe cannot be verified before.",
+      "Writes the stream that the folder DIR holds to FILE, which appears whole or not at all; " +
+        "a file that stands there is replaced then. - is standard output. The stream is verified " +
+        "first: one with errors is not written, unless --damaged is given. A stream that goes to " +
+        "a pipe cannot be verified before.",
     ],
     options: [
       { name: "to", short: "o", value: "FILE", summary: "write the stream to FILE" },

@@ -29,7 +29,7 @@ const NAME_BYTES_MAX = 200;
 /** A name without a path in it: letters, digits, dots, dashes, underscores. */
 export const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/;
 
-// ---- New ----------------------------------------------------------------------------------------
+// ---- New -------------------------------------------------------------------------------------
 
 /**
  * Begins a folder at `path`, where nothing may stand but an empty folder. Throws SystemError or
@@ -127,7 +127,7 @@ function withErrno<T>(name: string, attempt: () => T): T {
   }
 }
 
-// ---- Existing -----------------------------------------------------------------------------------
+// ---- Existing --------------------------------------------------------------------------------
 
 /**
  * Opens a regular file in a folder whose contents nobody vouches for: never through a link, never

@@ -1,5 +1,5 @@
-// A tiny guest for debuggers: a few pages, page tables that map one of them at a kernel address, and
-// vcpus whose registers are known. Written by the byte offsets of Xen's headers.
+// A tiny guest for debuggers: a few pages, page tables that map one of them at a kernel address,
+// and vcpus whose registers are known. Written by the byte offsets of Xen's headers.
 
 import { DOMAIN_HVM, DOMAIN_PV, LIBXC } from "../../lib/stream/libxc/index.ts";
 import { context } from "../stream/hvm-context/build.ts";
@@ -178,7 +178,7 @@ function tables({ path, entryBytes, large }: Mode): Uint8Array[] {
 
 // ---- vcpus --------------------------------------------------------------------------------------
 
-/** Offsets in struct vcpu_guest_context of 64 bits, in the order rax rbx rcx rdx rsi rdi rbp r8... */
+/** Offsets in a vcpu_guest_context of 64 bits, in the order rax rbx rcx rdx rsi rdi rbp r8... */
 const WIDE = [600, 560, 608, 616, 624, 632, 552, 592, 584, 576, 568, 544, 536, 528, 520];
 /** And of 32 bits: eax ebx ecx edx esi edi ebp. */
 const NARROW = [540, 516, 520, 524, 528, 532, 536];

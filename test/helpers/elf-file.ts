@@ -1,4 +1,4 @@
-// Reads ELF core files, by the byte offsets of the specification: it shares nothing with the writer.
+// Reads ELF core files by the byte offsets of the specification: nothing is shared with the writer.
 
 export interface ElfSegment {
   readonly type: number;

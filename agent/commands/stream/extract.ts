@@ -1,5 +1,5 @@
-// agent extract: a stream, taken apart into files that can be read and edited; or its guest's memory
-// as a file.
+// agent extract: a stream, taken apart into files that can be read and edited; or the memory of its
+// guest as a file.
 
 import { statSync } from "node:fs";
 import * as v from "valibot";
@@ -115,7 +115,8 @@ async function partsOf(
 }
 
 async function memoryOf(operand: string, options: ExtractCommandOptions): Promise<string> {
-  const { memory: to = "", as = "raw", at, format, quiet, rate } = options; // checkOptions saw them.
+  // checkOptions() has seen that both are there.
+  const { memory: to = "", as = "raw", at, format, quiet, rate } = options;
   const input = await openMemory(operand, options, to);
   const { bytesTotal } = input.first;
   const progress = startProgress({ bytesTotal, wanted: !quiet });

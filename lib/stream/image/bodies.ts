@@ -75,7 +75,7 @@ export function typeOf(layer: RecordLayer, record: string): number | undefined {
   return layout?.type ?? (unknown === undefined ? undefined : Number(unknown));
 }
 
-// ---- Pairs of xenstore --------------------------------------------------------------------------
+// ---- Pairs of xenstore -----------------------------------------------------------------------
 
 /** key NUL value NUL ...; undefined for bytes that are not such pairs of text. */
 export function pairsOf(bytes: Uint8Array): [string, string][] | undefined {
@@ -96,7 +96,7 @@ export function pairsOf(bytes: Uint8Array): [string, string][] | undefined {
 export const pairsBytes = (pairs: readonly (readonly [string, string])[]): Uint8Array =>
   new TextEncoder().encode(pairs.map(([key, value]) => `${key}\0${value}\0`).join(""));
 
-// ---- Names of files -----------------------------------------------------------------------------
+// ---- Names of files --------------------------------------------------------------------------
 
 const BASE_NAMES: Readonly<Record<string, string>> = {
   EMULATOR_CONTEXT: "emulator",

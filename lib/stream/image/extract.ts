@@ -27,9 +27,9 @@ export interface Extracted {
 }
 
 /**
- * Takes `source` apart into a new folder at `path`, which is there whole or not at all. `close` says
- * behind the last byte what was wrong with the data around the stream. Throws StreamError for a
- * stream that cannot be read to its end, SystemError and RefusedError.
+ * Takes `source` apart into a new folder at `path`, which is there whole or not at all. `close`
+ * says behind the last byte what was wrong with the data around the stream. Throws StreamError for
+ * a stream that cannot be read to its end, SystemError and RefusedError.
  */
 export async function extractStream(
   source: Source,

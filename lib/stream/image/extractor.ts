@@ -65,7 +65,7 @@ export class Extractor implements Visitor {
     });
   }
 
-  // ---- Where skipped bytes go -------------------------------------------------------------------
+  // ---- Where skipped bytes go ----------------------------------------------------------------
 
   private skippedTo(): Sink {
     const taken = this.takeAll();
@@ -103,7 +103,7 @@ export class Extractor implements Visitor {
     this.loose = [];
   }
 
-  // ---- Headers ----------------------------------------------------------------------------------
+  // ---- Headers -------------------------------------------------------------------------------
 
   header(header: HeaderEvent, piece: Piece): void {
     this.endHeld();
@@ -152,7 +152,7 @@ export class Extractor implements Visitor {
     this.writer.line({ ...line, config: { file, nul, ...more } });
   }
 
-  // ---- Records ----------------------------------------------------------------------------------
+  // ---- Records -------------------------------------------------------------------------------
 
   record(record: StreamRecord): Want {
     const taken = this.takeAll();
@@ -210,7 +210,7 @@ export class Extractor implements Visitor {
 
   problem(): void {} // It is kept as it stands.
 
-  // ---- The end ----------------------------------------------------------------------------------
+  // ---- The end -------------------------------------------------------------------------------
 
   /** Keeps what the walk could not read, and what stands behind the end. */
   finish({ stopped, trailing }: WalkEnd, takesRest: boolean): void {

@@ -102,7 +102,7 @@ class LineWriter implements Disposable {
     for (const part of parts) this.put(part);
   }
 
-  // ---- Records ----------------------------------------------------------------------------------
+  // ---- Records -------------------------------------------------------------------------------
 
   private record(line: RecordLine): void {
     const { layer, record } = line;
@@ -204,7 +204,7 @@ class LineWriter implements Disposable {
     return parts;
   }
 
-  // ---- Small steps ------------------------------------------------------------------------------
+  // ---- Small steps ---------------------------------------------------------------------------
 
   private open(bytes: BytesPlace): Part {
     const part = this.reader.open(bytes, this.place);

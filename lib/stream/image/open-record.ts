@@ -88,7 +88,7 @@ export class OpenRecord {
     return baseName(record, hasId ? u32.get(viewOf(first), 0) : undefined);
   }
 
-  // ---- At its end -----------------------------------------------------------------------------
+  // ---- At its end ----------------------------------------------------------------------------
 
   /** `padding` is what stood behind the body. */
   line(padding: Uint8Array): RecordLine {
@@ -174,7 +174,7 @@ export class OpenRecord {
     return { table: this.writer.json({ fields, rows }, this.baseName()) };
   }
 
-  // ---- Cut short ------------------------------------------------------------------------------
+  // ---- Cut short -----------------------------------------------------------------------------
 
   /** Everything there is of it, as it stood. */
   pieces(): BytesPlace[] {

@@ -1,8 +1,9 @@
 // Writes a guest's memory as an ELF core file, for gdb, crash, drgn and readelf; elf-layout.ts has
 // its layout.
 //
-// A PV guest's own table of machine frames names frames of the host it was saved on. Its page tables
-// hold pfns in a stream, so in the core every machine frame is the pfn, and the table says so.
+// A PV guest's own table of machine frames names frames of the host it was saved on. Its page
+// tables hold pfns in a stream, so in the core every machine frame is the pfn, and the table says
+// so.
 
 import { assert, roundUp } from "../../base/index.ts";
 import { type Layout, sizeOf } from "../../bytes/index.ts";
@@ -79,7 +80,7 @@ export function writeElfCore(memory: GuestMemory, options: ElfOptions): ElfCore 
   };
 }
 
-// ---- Where everything stands --------------------------------------------------------------------
+// ---- Where everything stands -----------------------------------------------------------------
 
 interface Plan {
   readonly bits: 32 | 64;
@@ -117,7 +118,7 @@ function nameFrames({ width, places }: GuestMemory, page: DataView, frame: numbe
   }
 }
 
-// ---- Behind the pages -----------------------------------------------------------------------------
+// ---- Behind the pages ------------------------------------------------------------------------
 
 interface Section {
   readonly name: string;
@@ -226,7 +227,7 @@ function writeSectionHeaders(
   }
 }
 
-// ---- In front of the pages ------------------------------------------------------------------------
+// ---- In front of the pages -------------------------------------------------------------------
 
 function writeHead(
   plan: Plan,

@@ -109,7 +109,7 @@ export const PF_RWX = 7;
 export const PN_XNUM = 0xffff;
 export const SHT = { NULL: 0, PROGBITS: 1, STRTAB: 3, NOTE: 7 } as const;
 
-// ---- Notes --------------------------------------------------------------------------------------
+// ---- Notes -----------------------------------------------------------------------------------
 
 export const NHDR = { namesz: any(u32), descsz: any(u32), type: any(u32) } satisfies Layout;
 export const NT = { PRSTATUS: 1, FPREGSET: 2 } as const;
@@ -168,7 +168,7 @@ export const QEMU_CPU_BYTES =
   sizeOf(QEMU_CPU_HEAD) + QEMU_SEGMENTS * sizeOf(QEMU_SEGMENT) + sizeOf(QEMU_CPU_TAIL);
 assert(QEMU_CPU_BYTES === 440, "QEMU's vcpu state is 440 bytes");
 
-// ---- Xen's dump-core format -----------------------------------------------------------------------
+// ---- Xen's dump-core format ------------------------------------------------------------------
 
 /** Types of the notes in .note.Xen, and what they hold. */
 export const XEN_NOTE = {

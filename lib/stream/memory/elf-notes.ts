@@ -51,7 +51,7 @@ const padded = (bytes: Uint8Array): Uint8Array => {
   return whole;
 };
 
-// ---- For debuggers --------------------------------------------------------------------------------
+// ---- For debuggers ---------------------------------------------------------------------------
 
 /** `bits`: of the core file. A vcpu is a thread; threads count from 1. */
 export function vcpuNotes(vcpus: readonly Vcpu[], bits: 32 | 64): Uint8Array {
@@ -84,7 +84,7 @@ function qemuState({ registers, segments }: Vcpu): Uint8Array {
   ]);
 }
 
-// ---- For Xen's tools --------------------------------------------------------------------------------
+// ---- For Xen's tools -------------------------------------------------------------------------
 
 /** The notes of .note.Xen. */
 export function xenNotes({ type, vcpus, places, xen }: GuestMemory): Uint8Array {

@@ -51,7 +51,7 @@ export interface MemoryOptions {
   readonly onProgress: (position: number) => void;
 }
 
-/** Throws StreamError for a stream that is not whole, RefusedError where there is no such memory. */
+/** Throws StreamError for a stream that is not whole, RefusedError where it has no memory. */
 export async function readGuestMemory(
   input: StoredInput,
   { format, at, onProgress }: MemoryOptions,

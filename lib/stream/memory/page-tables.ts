@@ -63,7 +63,7 @@ export interface Mapping {
 
 export interface PageTableOptions {
   readonly paging: Paging;
-  /** A page of memory, good until the next call for the same depth; undefined where there is none. */
+  /** A page of memory, good until the next call for the depth; undefined where there is none. */
   readPage(pfn: number, depth: number): DataView | undefined;
   /** Returns false to stop. */
   onMapping(mapping: Mapping): boolean;

@@ -50,7 +50,7 @@ const PAGE_SHIFT = 12n;
 const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-// ---- PV -----------------------------------------------------------------------------------------
+// ---- PV --------------------------------------------------------------------------------------
 
 const VGCF_IN_KERNEL_MASK = 1 << 2;
 
@@ -94,7 +94,7 @@ const foldedPfn = (cr3: bigint): number => {
   return (low >>> 12) + (low & 0xfff) * 2 ** 20;
 };
 
-// ---- HVM ----------------------------------------------------------------------------------------
+// ---- HVM -------------------------------------------------------------------------------------
 
 /** A CPU entry as current Xen saves it. */
 const CPU_BYTES = 1032;

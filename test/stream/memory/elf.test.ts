@@ -219,7 +219,7 @@ test("more segments than a program header count can say", () => {
   expect(physicalPageAt(elf, image, last * 4096)?.[0]).toBe(0x42);
 }, 30_000);
 
-// ---- Programs that people use -----------------------------------------------------------------------
+// ---- Programs that people use ----------------------------------------------------------------
 
 const [GDB, READELF] = [Bun.which("gdb"), Bun.which("readelf")];
 const needs = (program: string, path: string | null): string =>
@@ -271,7 +271,8 @@ describe("debuggers open it", () => {
       expect(text).toContain("$2 = 0x2006");
       expect(text).toContain(`$3 = 0x${mode.address.toString(16)}`);
       expect(text).toMatch(/hlt[\s\S]*nop/);
-      expect(text.match(/"in the kernel"/g)).toHaveLength(2); // By the kernel's address, and by the physical one.
+      // By the kernel's address, and by the physical one.
+    expect(text.match(/"in the kernel"/g)).toHaveLength(2);
     },
     30_000,
   );
