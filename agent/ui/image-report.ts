@@ -3,13 +3,16 @@
 import type { Assembled, Extracted, ExtractedMemory } from "../../lib/stream/index.ts";
 import { formatBytes, formatCount } from "./numbers.ts";
 
+/** "1 page", "12,238 pages" */
+const counted = (count: number, noun: string): string =>
+  `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+
 export function renderExtracted(
   { end, pages, isComplete }: Extracted,
   { input, to }: { readonly input: string; readonly to: string },
 ): string {
   const lines = [
-    `extracted: ${input} to ${to}: ${formatCount(end.records)} records, ` +
-      `${formatCount(pages)} pages`,
+    `extracted: ${input} to ${to}: ${counted(end.records, "record")}, ` + counted(pages, "page"),
     `  records.jsonl has every record in order; edit a part, then agent assemble`,
   ];
   if (!isComplete) lines.push("  it is cut short or damaged: manifest.json says where");
@@ -26,7 +29,7 @@ export function renderMemory(
   const zeros = places.count - pagesWritten;
   const lines = [
     `extracted: ${input} to ${to}: ${form}, ${type.toUpperCase()} guest${at}`,
-    `  ${formatCount(places.count)} pages, ${formatCount(zeros)} of them zeros (holes in the file)`,
+    `  ${counted(places.count, "page")}, ${formatCount(zeros)} of them zeros (holes in the file)`,
   ];
   if (elf !== undefined) lines.push(...elfLines(elf, vcpus.length));
   return `${lines.join("\n")}\n`;
@@ -35,8 +38,8 @@ export function renderMemory(
 function elfLines(elf: NonNullable<ExtractedMemory["elf"]>, vcpus: number): string[] {
   const kernel = elf.hasAllKernel ? "the kernel's addresses" : "a part of the kernel's addresses";
   const note = elf.hasKernelNote ? ", and the kernel's own note (VMCOREINFO)" : "";
-  const registers = `registers of ${formatCount(vcpus)} ${vcpus === 1 ? "vcpu" : "vcpus"}`;
-  const addresses = `${kernel} in ${formatCount(elf.kernelSegments)} segments`;
+  const registers = `registers of ${counted(vcpus, "vcpu")}`;
+  const addresses = `${kernel} in ${counted(elf.kernelSegments, "segment")}`;
   return [`  ${registers}, ${addresses}${note}`, "  memory below them is by physical address"];
 }
 
@@ -49,7 +52,7 @@ export function renderAssembled({
   const lines = [`assembled: ${folder} to ${to}: ${formatBytes(bytes)}`];
   if (report === undefined) lines.push("  it was not verified: it did not go to a file");
   else if (report.verdict !== "good") lines.push("  it is not a valid stream");
-  else lines.push(`  verified: ${formatCount(report.records)} records`);
+  else lines.push(`  verified: ${counted(report.records, "record")}`);
   return `${lines.join("\n")}\n`;
 }
 
