@@ -1,6 +1,6 @@
 // squash: a live or checkpointed stream as the plain image of its end, which any restore takes.
 // Three walks over the input: how far it counts, which entry of each pfn and which state records
-// are the last ones (10 bytes a pfn at most), and writing.
+// are the last ones (4 bytes a pfn), and writing.
 
 import { assert, RefusedError } from "../../base/index.ts";
 import type { Sink } from "../../bytes/index.ts";

@@ -137,6 +137,15 @@ describe("a stream and what it squashes to", () => {
     }
   });
 
+  test("also where a vcpu was down at the last checkpoint", async () => {
+    const plan = checkpointedPlan(PV64, { checkpoints: 2, isColo: false });
+    const last = plan.records.findLastIndex(({ name }) => name === "X86_PV_VCPU_BASIC");
+    plan.records.splice(last, 4); // The records of vcpu 1 in the last round.
+    const { bytes } = encode(plan);
+    const report = await diffBytes(bytes, (await squashBytes(bytes, {})).bytes);
+    expect({ same: report.same, state: report.state }).toEqual({ same: true, state: [] });
+  });
+
   const captures = ["pv32.remus.to-receiver", "pv32.migrate.to-receiver", "pvh48.xl-save"];
   test.each(captures)("end in the same state: %s", async (name) => {
     const path = capturePath(name);
