@@ -257,4 +257,4 @@ export function runLengths(counts: readonly number[]): string {
   return runs.map(([value, times]) => (times === 1 ? String(value) : `${value}*${times}`)).join();
 }
 
-const round = (value: number): number => Math.round(value * 100) / 100;
+const round = (value: number): number => Math.round(value * 10) / 10;

@@ -126,7 +126,10 @@ export function ticksFor(most: number): number[] {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = Math.max(1, [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw)! * power);
   const whole = Math.ceil(step);
-  return Array.from({ length: Math.ceil(most / whole) + 1 }, (_, index) => index * whole);
+  return Array.from(
+    { length: Math.ceil(Math.max(1, most) / whole) + 1 },
+    (_, index) => index * whole,
+  );
 }
 
 const axisWidth = (ticks: readonly number[]): number =>

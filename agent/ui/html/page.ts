@@ -37,6 +37,13 @@ const POLICY = [
 const STYLE_TAG = trusted(`<style>${STYLE_SHEET}</style>`);
 const SCRIPT_TAG = trusted(`<script>${SCRIPT_TEXT}</script>`);
 
+const navigation = (sections: readonly Section[]): Html =>
+  html`<nav class="sections" aria-label="Sections">
+    <ul>
+      ${sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}
+    </ul>
+  </nav>`;
+
 export function renderPage({ title, maker, hero, sections }: Page): string {
   const page: Html = html`<!DOCTYPE html>
     <html lang="en">
@@ -59,13 +66,7 @@ export function renderPage({ title, maker, hero, sections }: Page): string {
           <main id="content" tabindex="-1">
             <header class="hero">${hero}</header>
             <div class="columns">
-              <nav class="sections" aria-label="Sections">
-                <ul>
-                  ${sections.map(
-                    ({ id, title: name }) => html`<li><a href="#${id}">${name}</a></li>`,
-                  )}
-                </ul>
-              </nav>
+              ${sections.length > 1 && navigation(sections)}
               <div class="body">${sections.map(section)}</div>
             </div>
           </main>

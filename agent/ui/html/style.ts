@@ -49,7 +49,7 @@ font-size:.85rem}
 .tiles-row{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;
 margin:1.1rem 0 0}
 .tile{background:var(--surface);border:1px solid var(--border);border-radius:.7rem;
-padding:.7rem .95rem .8rem}
+max-width:18rem;padding:.7rem .95rem .8rem}
 .tile dt{color:var(--muted);font-size:.8rem}
 .tile dd{margin:0}
 .tile b{display:block;font-size:1.4rem;font-weight:650;letter-spacing:-.01em;line-height:1.3;

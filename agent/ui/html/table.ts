@@ -31,6 +31,7 @@ export interface Table {
 
 /** Browsers stay quick, and pages small; a report can have thousands of keys or sections. */
 const ROWS_MAX = 1024;
+const BODY_CHARACTERS_MAX = 100_000;
 const CELL_CHARACTERS_MAX = 1000;
 /** A table that is seen as a whole needs no search. */
 const SEARCH_ROWS_MIN = 9;
@@ -67,7 +68,7 @@ export const barCell = (value: number, most: number): Cell => ({
 });
 
 export function table({ id, caption, isCaptionHidden, columns, rows, leftOff }: Table): Html {
-  const shown = rows.slice(0, ROWS_MAX);
+  const shown = bodyRows(rows, columns);
   const more = rows.length - shown.length + leftOff;
   const isSortable = shown.length > 1;
   return html`<div class="table" id="${id}">
@@ -85,12 +86,7 @@ export function table({ id, caption, isCaptionHidden, columns, rows, leftOff }: 
           </tr>
         </thead>
         <tbody>
-          ${shown.map(
-            (row) =>
-              html`<tr>
-                ${row.map((cell, index) => bodyCell(cell, columns[index]!, index))}
-              </tr> `,
-          )}
+          ${shown}
         </tbody>
       </table>
     </div>
@@ -100,6 +96,22 @@ export function table({ id, caption, isCaptionHidden, columns, rows, leftOff }: 
     }
     <p class="unseen" role="status"></p>
   </div>`;
+}
+
+/** As many rows as there is room for. */
+function bodyRows(rows: Table["rows"], columns: Table["columns"]): Html[] {
+  const shown: Html[] = [];
+  let characters = 0;
+  for (const row of rows.slice(0, ROWS_MAX)) {
+    const cells = row.map((cell, index) => bodyCell(cell, columns[index]!, index));
+    const made = html`<tr>
+      ${cells}
+    </tr>`;
+    characters += made.markup.length;
+    if (characters > BODY_CHARACTERS_MAX) break;
+    shown.push(made);
+  }
+  return shown;
 }
 
 const searchBox = (caption: string): Html =>

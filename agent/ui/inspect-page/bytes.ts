@@ -7,7 +7,9 @@ import type { Section } from "../html/section.ts";
 import { type SharePart, shareBar } from "../html/share-bar.ts";
 import { type Span, streamStrip } from "../html/stream-strip.ts";
 import { formatBytes, formatShare } from "../numbers.ts";
-import { CONTENTS, groupNamed, groupOf, PAGE_BYTES, ROLES } from "./words.ts";
+import { CONTENTS, groupNamed, groupOf, PAGE_BYTES, ROLES, sum } from "./words.ts";
+
+const RECORD_HEADER_BYTES = 8;
 
 export function bytesSection(report: InspectReport): Section | undefined {
   if (report.end_offset === 0) return undefined;
@@ -59,18 +61,19 @@ function savings({ contents }: InspectReport): Part {
   );
 }
 
-export function partsOf({ record_types: types, end_offset: end, contents, memory }: InspectReport) {
+export function partsOf(report: InspectReport): SharePart[] {
+  const { record_types: types, end_offset: end, contents, memory } = report;
   const byGroup = new Map<string, SharePart>();
-  let bodies = 0;
   for (const row of types) {
     const { label, fill } = groupOf(row);
-    bodies += row.bytes;
     const before = byGroup.get(label)?.bytes ?? 0;
     byGroup.set(label, { label, fill, bytes: before + row.bytes });
   }
+  leaveOutMissing(byGroup, report);
+  const bodies = sum([...byGroup.values()].map(({ bytes }) => bytes));
   const inBatches = byGroup.get("pages")?.bytes ?? 0;
   byGroup.delete("pages");
-  const pageBytes = Math.min(inBatches, memory.with_contents * PAGE_BYTES);
+  const pageBytes = Math.min(inBatches, (contents?.pages ?? memory.with_contents) * PAGE_BYTES);
   const spare = (pages: number): number => Math.min(pageBytes, pages * PAGE_BYTES);
   const zero = spare(contents?.zero ?? 0);
   const duplicate = Math.min(pageBytes - zero, spare(contents?.duplicate ?? 0));
@@ -86,6 +89,17 @@ export function partsOf({ record_types: types, end_offset: end, contents, memory
   return parts.filter(({ bytes }) => bytes > 0);
 }
 
+/** Of a stream that was cut, its last record claims more bytes than there are. */
+function leaveOutMissing(byGroup: Map<string, SharePart>, report: InspectReport): void {
+  const { stopped, records, end_offset: end } = report;
+  if (stopped === null) return;
+  const { label, fill } = groupOf({ name: stopped.record });
+  const bodies = sum([...byGroup.values()].map(({ bytes }) => bytes));
+  const missing = bodies + records * RECORD_HEADER_BYTES - end;
+  const bytes = byGroup.get(label)?.bytes ?? 0;
+  if (missing > 0) byGroup.set(label, { label, fill, bytes: Math.max(0, bytes - missing) });
+}
+
 function spansOf(report: InspectReport): { spans: Span[]; legend: LegendEntry[] } {
   const { record_runs: runs, end_offset: end, iterations } = report;
   const legend = new Map<string, LegendEntry>();
@@ -98,7 +112,7 @@ function spansOf(report: InspectReport): { spans: Span[]; legend: LegendEntry[] 
   });
   const pages = groupNamed("pages");
   for (const [index, run] of runs.entries()) {
-    const group = groupOf({ ...run, least_bytes: 0, most_bytes: 0, first_offset: run.offset });
+    const group = groupOf(run);
     if (group === pages || run.bytes === 0) continue;
     // Green and the hatches are those of no iteration.
     const state = { label: "state, config, device model", fill: "green" as const };

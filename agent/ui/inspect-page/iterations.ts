@@ -5,7 +5,7 @@ import type { InspectIteration, InspectReport } from "../../../lib/stream/index.
 import { bins, type ChartColumn, columnChart } from "../html/column-chart.ts";
 import { type Html, html, type Part } from "../html/escape.ts";
 import { figure, type LegendEntry } from "../html/figure.ts";
-import { absent, collapsible, paragraph, type Section } from "../html/section.ts";
+import { collapsible, paragraph, type Section } from "../html/section.ts";
 import {
   bytesCell,
   type Cell,
@@ -23,15 +23,12 @@ type Iterations = InspectReport["iterations"];
 /** More columns than this cannot be told apart on a laptop; then each stands for several. */
 const COLUMNS_DRAWN = 96;
 
-export function iterationsSection({ iterations, kind }: InspectReport): Section {
-  const title = kind === "plain" ? "Iterations" : "Iterations and checkpoints";
-  const base = { id: "iterations", title };
-  if (iterations.total === 0) {
-    return { ...base, aside: undefined, body: absent("There are no pages in this stream.") };
-  }
+export function iterationsSection({ iterations, kind }: InspectReport): Section | undefined {
+  if (iterations.total === 0) return undefined;
   const { list, total, resent_pages: resent } = iterations;
   return {
-    ...base,
+    id: "iterations",
+    title: kind === "plain" ? "Iterations" : "Iterations and checkpoints",
     aside: `${many(total, "pass", "passes")}, ${formatCount(resent)} pages sent again`,
     body: [
       sentences(iterations, kind).map(paragraph),
@@ -136,7 +133,14 @@ function legendOf(list: readonly InspectIteration[]): LegendEntry[] {
   }));
 }
 
-function iterationsTable({ list, left_off: leftOff }: Iterations): Html {
+/** All first ones that are kept, and the last of the others. */
+const FIRST_SHOWN = 16;
+const LAST_SHOWN = 240;
+
+function iterationsTable({ list: kept, left_off: notKept }: Iterations): Html {
+  const isLong = kept.length > FIRST_SHOWN + LAST_SHOWN;
+  const list = isLong ? [...kept.slice(0, FIRST_SHOWN), ...kept.slice(-LAST_SHOWN)] : kept;
+  const leftOff = notKept + kept.length - list.length;
   const hasContents = list.some(({ zero }) => zero !== null);
   const rows = list.map((pass): Cell[] => [
     { content: pass.number, sort: pass.number },

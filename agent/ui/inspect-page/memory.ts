@@ -18,7 +18,8 @@ export function memorySection(report: InspectReport): Section {
   const { memory } = report;
   const base = { id: "memory", title: "Memory" };
   if (memory.sent === 0) {
-    return { ...base, aside: undefined, body: absent("There are no pages in this stream.") };
+    const where = report.complete ? "in this stream" : "in what could be read";
+    return { ...base, aside: undefined, body: absent(`There are no pages ${where}.`) };
   }
   const pfns = memory.pfns === null ? "" : `, ${formatCount(memory.pfns)} different pfns`;
   return {

@@ -2,6 +2,7 @@
 
 import type { InspectReport } from "../../../lib/stream/index.ts";
 import { renderPage } from "../html/page.ts";
+import type { Section } from "../html/section.ts";
 import { pagesSection, recordSection } from "./asked.ts";
 import { bytesSection } from "./bytes.ts";
 import { configSection } from "./config.ts";
@@ -18,18 +19,23 @@ export const renderInspectPage = (report: InspectReport): string =>
     title: `${titleOf(report)} · agent inspect`,
     maker: "agent inspect",
     hero: hero(report),
-    sections: [
-      findings(report),
-      recordSection(report),
-      pagesSection(report),
-      memorySection(report),
-      iterationsSection(report),
-      bytesSection(report),
-      recordsSection(report),
-      devicesSection(report),
-      vcpusSection(report),
-      platformSection(report),
-      policySection(report),
-      configSection(report),
-    ].filter((section) => section !== undefined),
+    sections: sectionsOf(report).filter((section) => section !== undefined),
   });
+
+function sectionsOf(report: InspectReport): (Section | undefined)[] {
+  if (report.format === null) return [findings(report)];
+  return [
+    findings(report),
+    recordSection(report),
+    pagesSection(report),
+    memorySection(report),
+    iterationsSection(report),
+    bytesSection(report),
+    recordsSection(report),
+    devicesSection(report),
+    vcpusSection(report),
+    platformSection(report),
+    policySection(report),
+    configSection(report),
+  ];
+}

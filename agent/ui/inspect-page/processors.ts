@@ -2,7 +2,7 @@
 
 import { hex } from "../../../lib/base/index.ts";
 import type { InspectReport } from "../../../lib/stream/index.ts";
-import { type Html, html, NOTHING } from "../html/escape.ts";
+import { type Html, html, NOTHING, type Part } from "../html/escape.ts";
 import { absent, collapsible, pairs, type Section } from "../html/section.ts";
 import { type Cell, countCell, EMPTY_CELL, hexCell, table, textCell } from "../html/table.ts";
 import { formatBytes, formatCount } from "../numbers.ts";
@@ -12,7 +12,8 @@ type Vcpu = InspectReport["vcpus"][number];
 type Msrs = InspectReport["msrs"];
 
 /** A page with the registers of more would be slow; the table has the others too. */
-const VCPUS_IN_FULL = 64;
+const VCPUS_IN_FULL = 32;
+const FEW_VCPUS = 4;
 
 export function vcpusSection(report: InspectReport): Section {
   const { vcpus, vcpus_left_off: leftOff, tsc } = report;
@@ -24,7 +25,7 @@ export function vcpusSection(report: InspectReport): Section {
     body: [
       vcpus.length === 0
         ? absent("No vCPU state was read.")
-        : [vcpusTable(vcpus, leftOff), vcpus.slice(0, VCPUS_IN_FULL).map(vcpuPart)],
+        : [vcpusTable(vcpus, leftOff), registerParts(vcpus.slice(0, VCPUS_IN_FULL))],
       more > 0 && absent(`The registers of ${many(more, "further vCPU")}: see --json.`),
       tsc === null ? NOTHING : clock(tsc),
     ],
@@ -62,27 +63,52 @@ const vcpusTable = (vcpus: readonly Vcpu[], leftOff: number): Html =>
 const registerCell = (value: string | undefined): Cell =>
   value === undefined ? EMPTY_CELL : textCell(value);
 
-function vcpuPart(vcpu: Vcpu): Html {
-  const { id, registers, xsave, extended_bytes: extended, msrs } = vcpu;
-  const all = Object.entries(registers);
-  const zero = all.filter(([, value]) => Number(value) === 0).map(([name]) => name);
-  const set = all.filter(([name]) => !zero.includes(name));
-  const more: [string, string][] = [];
-  if (xsave !== null) {
-    more.push(["xsave", `${formatBytes(xsave.bytes)}: ${xsave.features.join(", ")}`]);
-    more.push(["xcr0", xsave.xcr0], ["xcr0_accum", xsave.xcr0_accum]);
+/** A few stand open to the eye, many behind one more disclosure. */
+function registerParts(vcpus: readonly Vcpu[]): Part {
+  if (vcpus.length <= FEW_VCPUS) {
+    return vcpus.map((vcpu) =>
+      collapsible({
+        title: `Registers of vCPU ${vcpu.id}`,
+        aside: setAndZero(vcpu),
+        isOpen: false,
+        body: registers(vcpu),
+      }),
+    );
   }
-  if (extended !== null) more.push(["extended state", `${extended} bytes`]);
   return collapsible({
-    title: `Registers of vCPU ${id}`,
-    aside: `${set.length} set, ${zero.length} zero`,
+    title: "Registers",
+    aside: many(vcpus.length, "vCPU"),
     isOpen: false,
-    body: [
-      pairs([...set, ...more], { isCode: true }),
-      zero.length > 0 && html`<p class="aside">Zero: ${zero.join(", ")}.</p>`,
-      msrs.length > 0 && msrTable(`vcpu-msrs-${id}`, `MSRs of vCPU ${id}`, msrs),
-    ],
+    body: vcpus.map(
+      (vcpu) =>
+        html`<details class="data">
+          <summary>vCPU ${vcpu.id}: ${setAndZero(vcpu)}</summary>
+          ${registers(vcpu)}
+        </details>`,
+    ),
   });
+}
+
+const zeroNames = ({ registers: all }: Vcpu): string[] =>
+  Object.keys(all).filter((name) => Number(all[name]) === 0);
+
+function setAndZero(vcpu: Vcpu): string {
+  const zero = zeroNames(vcpu).length;
+  return `${Object.keys(vcpu.registers).length - zero} set, ${zero} zero`;
+}
+
+function registers(vcpu: Vcpu): Html {
+  const { id, xsave, extended_bytes: extended, msrs } = vcpu;
+  const zero = zeroNames(vcpu);
+  const list = Object.entries(vcpu.registers).filter(([name]) => !zero.includes(name));
+  if (xsave !== null) {
+    list.push(["xsave", `${formatBytes(xsave.bytes)}: ${xsave.features.join(", ")}`]);
+    list.push(["xcr0", xsave.xcr0], ["xcr0_accum", xsave.xcr0_accum]);
+  }
+  if (extended !== null) list.push(["extended state", `${extended} bytes`]);
+  return html`${pairs(list, { isCode: true })}${
+    zero.length > 0 && html`<p class="aside">Zero: ${zero.join(", ")}.</p>`
+  }${msrs.length > 0 && msrTable(`vcpu-msrs-${id}`, `MSRs of vCPU ${id}`, msrs)}`;
 }
 
 const clock = (tsc: NonNullable<InspectReport["tsc"]>): Html =>

@@ -61,7 +61,11 @@ function verdict({
     const title =
       format === null ? "Not read: no stream" : stopped.truncated ? "Cut short" : "Damaged";
     return notice("bad", [
-      html`<p><b>${title} at ${hex(offset)}.</b> What is below was read up to there.</p>`,
+      html`<p>
+        <b>${title} at ${hex(offset)}.</b>${
+          format !== null && " What is below was read up to there."
+        }
+      </p>`,
       html`<p>
         ${layer} ${record}.${field}${numbered}: expected ${cut(expected, 300)}, found
         ${cut(found, 300)}.
@@ -142,8 +146,11 @@ function contentsTile({ contents }: InspectReport): Tile[] {
   return [{ name: "Zeros and duplicates", value: formatShare((zero + duplicate) / pages), note }];
 }
 
-export function findings({ problems, errors, warnings }: InspectReport): Section | undefined {
+/** undefined: nothing, or only where the stream stops, which is said above. */
+export function findings(report: InspectReport): Section | undefined {
+  const { problems, errors, warnings, stopped } = report;
   if (problems.length === 0) return undefined;
+  if (problems.length === 1 && problems[0]!.offset === stopped?.offset) return undefined;
   const rows = problems.map((finding) => {
     const { severity, layer, record, record_number: number, field, expected, found } = finding;
     return [

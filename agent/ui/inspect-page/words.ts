@@ -1,6 +1,6 @@
 // What the page of `agent inspect` calls things, and the fills it gives them everywhere.
 
-import type { InspectIteration, InspectReport } from "../../../lib/stream/index.ts";
+import type { InspectIteration } from "../../../lib/stream/index.ts";
 import type { Fill } from "../html/fills.ts";
 import { formatCount } from "../numbers.ts";
 
@@ -40,7 +40,7 @@ const GROUPS = [
 ] as const satisfies readonly { pattern: RegExp; label: string; fill: Fill }[];
 export type Group = (typeof GROUPS)[number];
 
-export const groupOf = ({ name }: InspectReport["record_types"][number]): Group =>
+export const groupOf = ({ name }: { readonly name: string }): Group =>
   GROUPS.find(({ pattern }) => pattern.test(name))!;
 export const groupNamed = (label: Group["label"]): Group =>
   GROUPS.find((group) => group.label === label)!;
