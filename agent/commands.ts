@@ -1,8 +1,7 @@
-// The one table of commands and of drop-in names. Help, man page, completion and argument parsing
-// are all made from it. A command's own file is loaded only when it runs.
+// The one table of commands; drop-in names stand in drop-ins.ts. Help, man page, completion and
+// argument parsing are all made from it. A command's own file is loaded only when it runs.
 
 import {
-  type CommandModule,
   type CommandSpec,
   FORMAT_OPTION,
   GUEST_OPTIONS,
@@ -10,12 +9,11 @@ import {
   JSON_OPTION,
   STREAM_FORMATS,
 } from "./command-spec.ts";
+import { RELAY_AND_HOOK_COMMANDS } from "./hook-commands.ts";
 
+export { DROP_INS } from "./drop-ins.ts";
 export { STREAM_FORMATS };
 export type { CommandModule, CommandSpec, Invocation, OptionSpec } from "./command-spec.ts";
-
-/** What a relay does with a stream that it found bad. */
-export const RELAY_ON_ERROR = ["pass", "cut"] as const;
 
 /** Parts of what `agent inspect` prints, in its order. */
 export const INSPECT_SECTIONS = [
@@ -70,8 +68,8 @@ export const COMMANDS: readonly CommandSpec[] = [
         "for each live iteration and checkpoint, vcpus with their registers, HVM parameters and " +
         "context, emulator sections, xenstore keys, CPUID and MSR policy by feature name, and " +
         "the guest's config. A damaged stream is shown as far as it can be read.",
-      "Page contents are not read, which makes it fast, unless --contents, --pages or a pipe asks " +
-        "for it.",
+      "Page contents are not read, which makes it fast, unless --contents, --pages or a pipe " +
+        "asks for it.",
       "--html writes a page that needs nothing but a browser: charts of memory, passes and " +
         "bytes, and tables that sort and search. It asks for contents as well. FILE appears " +
         "whole or not at all; a file that stands there is replaced then. - is standard output.",
@@ -239,53 +237,16 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import("./commands/stream/convert.ts"),
   },
-  {
-    name: "relay",
-    operands: "[-- COMMAND...]",
-    summary: "pass a stream on, verified on its way",
-    description: [
-      "Passes a stream from standard input to standard output, or through COMMAND: to its input, " +
-        "and what it answers back to standard output. Page contents are moved by the kernel. " +
-        "Everything is passed on, also what stands behind the stream. A report follows on stderr.",
-      "xl migrate -s 'agent relay -- ssh' GUEST HOST verifies a migration on its way and follows " +
-        "what the two sides say to each other. SIGUSR2 makes a relay with a COMMAND report how it " +
-        "stands; every relay answers on its control socket. Exit status: 3 for a bad stream, else " +
-        "that of COMMAND.",
-    ],
-    options: [
-      { name: "from", value: "STREAM", summary: "a path or descriptor instead of standard input" },
-      { name: "to", value: "STREAM", summary: "a path or descriptor instead of standard output" },
-      {
-        name: "format",
-        short: "f",
-        value: "FORMAT",
-        choices: STREAM_FORMATS,
-        summary: "do not detect the format: xl, libxl, libxc, xapi or legacy",
-      },
-      {
-        name: "on-error",
-        value: "ACTION",
-        choices: RELAY_ON_ERROR,
-        summary: "pass a bad stream on all the same (default), or cut it off",
-      },
-      { name: "capture", value: "FILE", summary: "keep a copy of the stream in a new file" },
-      { name: "control", value: "PATH", summary: "answer how it stands on this unix socket" },
-      { name: "limit", value: "COUNT", summary: "report at most so many problems (default 100)" },
-      { name: "json", summary: "report as one JSON document" },
-      { name: "quiet", short: "q", summary: "report nothing; only the exit status tells" },
-      ...GUEST_OPTIONS,
-      HELP_OPTION,
-    ],
-    load: () => import("./commands/stream/relay.ts"),
-  },
+  ...RELAY_AND_HOOK_COMMANDS,
   {
     name: "pack",
     operands: "[STREAM] --to FILE",
     summary: "store a saved guest or stream small",
     description: [
-      "Stores STREAM in FILE: pages of zeros cost nothing, pages that stood before are stored once, " +
-        "the rest is compressed by zstd in independent frames with checksums. Every byte is kept, " +
-        "those behind the stream's end and those of a damaged stream too (exit status 3 then).",
+      "Stores STREAM in FILE: pages of zeros cost nothing, pages that stood before are stored " +
+        "once, the rest is compressed by zstd in independent frames with checksums. Every byte " +
+        "is kept, those behind the stream's end and those of a damaged stream too (exit status " +
+        "3 then).",
       "agent unpack FILE --to - gives the same bytes back, for example to xl restore /dev/stdin.",
     ],
     options: [
@@ -305,8 +266,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "PACKED --to FILE",
     summary: "give back the bytes that agent pack stored",
     description: [
-      "Writes the original bytes of PACKED to FILE (- is standard output), all of them or a part. " +
-        "Every frame is checked against its hash before a byte of it goes out.",
+      "Writes the original bytes of PACKED to FILE (- is standard output), all of them or a " +
+        "part. Every frame is checked against its hash before a byte of it goes out.",
     ],
     options: [
       { name: "to", short: "o", value: "FILE", summary: "write the original to FILE" },
@@ -324,11 +285,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     operands: "STREAM STREAM",
     summary: "compare the states that two streams end in",
     description: [
-      "Compares two saved guests or streams, also of different formats, live or checkpointed, by " +
-        "what a restore would end up with: pages changed, added and gone by type, and by name the " +
-        "vcpus, the HVM context and parameters, versions of QEMU's devices, the CPUID and MSR " +
-        "policies and the config. Begins with why one of them may not restore where the other " +
-        "does.",
+      "Compares two saved guests or streams, also of different formats, live or checkpointed, " +
+        "by what a restore would end up with: pages changed, added and gone by type, and by " +
+        "name the vcpus, the HVM context and parameters, versions of QEMU's devices, the CPUID " +
+        "and MSR policies and the config. Begins with why one of them may not restore where the " +
+        "other does.",
       "Page contents are compared byte by byte. Of a checkpointed stream its last complete " +
         "checkpoint counts. A STREAM that is no file (a pipe, compressed data) is kept in a file " +
         "without a name meanwhile, in --spool, $TMPDIR or /var/tmp.",
@@ -414,24 +375,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/host/self-test-child.ts"),
   },
   {
-    name: "relay-worker",
-    operands: "SETTINGS",
-    summary: "relay for a supervisor (used by agent relay itself)",
-    description: ["SETTINGS is a JSON document."],
-    options: [HELP_OPTION],
-    hidden: true,
-    load: () => import("./commands/stream/relay-worker.ts"),
-  },
-  {
-    name: "save-worker",
-    operands: "SETTINGS",
-    summary: "relay beside a save helper (used by agent itself)",
-    description: ["SETTINGS is a JSON document."],
-    options: [HELP_OPTION],
-    hidden: true,
-    load: () => import("./commands/hook/save-worker.ts"),
-  },
-  {
     name: "expand",
     operands: "KIND",
     summary: "uncompress standard input to standard output (used by agent itself)",
@@ -441,34 +384,5 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     hidden: true,
     load: () => import("./commands/stream/expand.ts"),
-  },
-];
-
-export interface DropIn {
-  readonly name: string;
-  /** First arguments that also mean this program: its caller can name a path and nothing else. */
-  readonly firstWords?: readonly string[];
-  readonly summary: string;
-  load(): Promise<CommandModule>;
-}
-
-/** Names of other programs that agent takes over when it is started under them (by a link). */
-export const DROP_INS: readonly DropIn[] = [
-  {
-    name: "verify-stream-v2",
-    summary: "Xen's stream verifier: its options and exit statuses",
-    load: () => import("./commands/stream/verify-stream-v2.ts"),
-  },
-  {
-    name: "convert-legacy-stream",
-    firstWords: ["--in"], // As libxl (LIBXL_CONVERT_HELPER) and xenopsd run it.
-    summary: "Xen's converter of streams from before 4.6: its options and exit statuses",
-    load: () => import("./commands/stream/convert-legacy-stream.ts"),
-  },
-  {
-    name: "libxl-save-helper",
-    firstWords: ["--save-domain", "--restore-domain"], // As libxl (LIBXL_SAVE_HELPER) runs it.
-    summary: "libxl's save helper: runs the real one and verifies its stream",
-    load: () => import("./commands/hook/save-helper.ts"),
   },
 ];

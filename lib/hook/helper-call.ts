@@ -15,8 +15,6 @@ const MODES = {
   "--restore-domain": { direction: "restore", words: 10 },
 } as const;
 
-export const HELPER_FIRST_WORDS = ["--save-domain", "--restore-domain"] as const;
-
 const STREAM_TYPES = ["plain", "remus", "colo"] as const;
 export type StreamType = (typeof STREAM_TYPES)[number];
 

@@ -5,7 +5,7 @@ import { existsSync, globSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { RefusedError } from "../base/index.ts";
 
-export const REAL_HELPER_VARIABLE = "AGENT_REAL_SAVE_HELPER";
+const REAL_HELPER_VARIABLE = "AGENT_REAL_SAVE_HELPER";
 const NAME = "libxl-save-helper";
 
 /** Debian has a folder for each Xen, and more than one of them may be installed. */

@@ -3,11 +3,14 @@
 
 import * as v from "valibot";
 import { relayForHelper, WORKER_STATUS } from "../../../lib/hook/index.ts";
+import { SYSLOG_PATH } from "../../../lib/sys/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { parseOptions } from "../../options.ts";
 import { printToStderr } from "../../ui/output.ts";
 import { relayLines } from "../../ui/relay-report.ts";
 import { sendReportToSyslog } from "../../ui/syslog-report.ts";
+
+const SYSLOG = { socketPath: SYSLOG_PATH, tag: "agent" } as const;
 
 const Settings = v.strictObject({
   direction: v.picklist(["save", "restore"]),
@@ -29,7 +32,7 @@ export function run({ argv, spec }: Invocation): number {
   const isToldByHelper = settings.direction === "restore" && report.ended === "target_failed";
   const isQuiet = isGood || (report.errors === 0 && (isToldByHelper || report.ended === "stopped"));
   if (!isQuiet) printToStderr(prefixed(relayLines(report)));
-  if (report.verify !== null && report.ended === "end") sendReportToSyslog("agent", report.verify);
+  if (report.verify !== null && report.ended === "end") sendReportToSyslog(SYSLOG, report.verify);
   if (bug !== undefined) throw bug;
   if (report.ended !== "end") return WORKER_STATUS.failed;
   return isGood ? WORKER_STATUS.delivered : WORKER_STATUS.badButDelivered;

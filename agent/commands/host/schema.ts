@@ -13,6 +13,7 @@ import {
 } from "../../../lib/stream/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
+import { HookStatusDocument } from "../hook/hook.ts";
 import { parseOptions } from "../../options.ts";
 import { CheckDocument } from "../../ui/check.ts";
 import { jsonSchemaOf } from "../../ui/json-schema.ts";
@@ -24,6 +25,7 @@ export const DOCUMENTS = {
   convert: ConvertReportSchema,
   diff: DiffReportSchema,
   squash: SquashReportSchema,
+  hook: HookStatusDocument,
   relay: RelayReportSchema,
   inspect: InspectReportSchema,
   pack: PackReportSchema,
