@@ -47,7 +47,7 @@ export interface BigStreamSpec {
   readonly memoryBytes: number;
   /** written: every byte is in the file. holes: the contents of pages are holes in it. */
   readonly contents: "written" | "holes";
-  /** A live migration: passes over the memory, each later one over half as much as the one before. */
+  /** A live migration: passes over the memory, each over half as much as the one before. */
   readonly passes?: number;
 }
 

@@ -67,8 +67,9 @@ async function squashOperand(
     const { bytesTotal } = input.first;
     const progress = startProgress({ bytesTotal, wanted: !quiet });
     const told = () => {
-      const holdBack = heldBack(rate); // Each walk begins anew.
+      let holdBack: ReturnType<typeof heldBack> | undefined;
       return (position: number) => {
+        holdBack ??= heldBack(rate); // From where and when this walk began.
         progress.at(position);
         holdBack(position);
       };

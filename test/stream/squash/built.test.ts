@@ -328,6 +328,14 @@ describe("what cannot be squashed", () => {
       /^StreamError: libxc type 0x42.type .* expected a record that libxc restores, found 0x42/,
     ],
     [
+      "more vcpus than any guest has",
+      (plan) => {
+        const vcpus = Array.from({ length: 8191 }, (_, id) => vcpuRecords(id + 2, 4)[3]!);
+        insertBefore(plan, "END", ...vcpus);
+      },
+      /^StreamError: libxc X86_PV_VCPU_MSRS.vcpu_id .*: expected at most 8192 vcpus, found another/,
+    ],
+    [
       "a libxl record that nobody knows",
       (plan) =>
         insertAfter(plan, "END", libxlRecord({ ...LIBXL.emulatorContext, type: 9, name: "x" })),
