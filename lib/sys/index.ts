@@ -40,7 +40,7 @@ export type { FileKind } from "./file.ts";
 export { createNewFolder, NewFolder, openInFolder, PLAIN_NAME } from "./folder.ts";
 export { Loop, READY_MASK } from "./loop.ts";
 export type { ReadyHandler, Timer } from "./loop.ts";
-export { mapWindow, Window, WINDOW_BYTES_MAX } from "./mapping.ts";
+export { isRangeCached, mapWindow, Window, WINDOW_BYTES_MAX } from "./mapping.ts";
 export type { MapResult } from "./mapping.ts";
 export { createMemfd, resizeFile, SEAL_MASK, sealMemfd, sealsOf } from "./memfd.ts";
 export { createNewFile, NewFile } from "./new-file.ts";

@@ -91,6 +91,19 @@ export function mapWindow(fd: Fd, fileOffset: number, bytes: number): MapResult 
   throw systemError(`Cannot read "${fd.name}"`, { call: "madvise", errno, object: fd.name });
 }
 
+/** Whether most of this part of the file is in the page cache. */
+export function isRangeCached(fd: Fd, fileOffset: number, bytes: number): boolean {
+  assert(bytes > 0, "a range has at least one byte");
+  const slack = fileOffset % PAGE_BYTES;
+  const mappedBytes = slack + bytes;
+  const start = fileOffset - slack;
+  const base = libc.mmap(null, mappedBytes, PROT_READ, MAP_SHARED, fd.number, start);
+  if (base === -1) return true; // What cannot be asked is left as it is.
+  const found = isCached(base, mappedBytes);
+  libc.munmap(pointer(base), mappedBytes);
+  return found;
+}
+
 /** Whether most of the mapping was in the page cache already, and so is left there. */
 function isCached(base: number, bytes: number): boolean {
   const pages = Math.ceil(bytes / PAGE_BYTES);

@@ -10,9 +10,11 @@
 import { assert } from "../../base/index.ts";
 import { PEEK_BYTES_MAX, type Sink, type Source, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
 import {
+  adviseDrop,
   adviseRandom,
   borrow,
   type Fd,
+  isRangeCached,
   type Loan,
   mapWindow,
   readAt,
@@ -26,6 +28,21 @@ const AHEAD_BYTES_MAX = 256 * 1024;
 /** Takes above this are mapped; below, copying 4 KiB pages costs less than mapping them. */
 const MAP_BYTES_MIN = 256 * 1024;
 const MAPPED_TAKE_BYTES_MAX = 16 * 1024 * 1024;
+/** Where bodies are copied: whether the file is cached is asked once for so many bytes. */
+const STRETCH_BYTES = 16 * 1024 * 1024;
+const PAGE_BYTES = 4096;
+
+export interface FileSourceOptions {
+  readonly bytesTotal: number;
+  /** The absolute offset that reading begins at. */
+  readonly start: number;
+  /**
+   * Large bodies are read into one buffer that stays the same, not mapped: for those who look at
+   * every byte in small parts. The copy stays in the processor's cache, and costs less than a view
+   * of each part of a new mapping.
+   */
+  readonly copiesBodies?: boolean;
+}
 
 export class FileSource implements Source {
   readonly name: string;
@@ -44,13 +61,19 @@ export class FileSource implements Source {
   private bufferStart = 0;
   private bufferedBytes = 0;
   private aheadBytes = AHEAD_BYTES_MIN;
+  private readonly copiesBodies: boolean;
+  /** Where the stretch ends that was asked about, and what the answer was. */
+  private stretchEnd = 0;
+  private stretchCached = true;
 
-  /** Takes the descriptor over. `start` is the absolute offset that reading begins at. */
-  constructor(fd: Fd, options: { readonly bytesTotal: number; readonly start: number }) {
+  /** Takes the descriptor over. */
+  constructor(fd: Fd, options: FileSourceOptions) {
     this.fd = fd;
     this.name = fd.name;
     this.bytesTotal = options.bytesTotal;
     this.position = options.start;
+    this.copiesBodies = options.copiesBodies === true;
+    if (this.copiesBodies) this.takeBytesMax = WHOLE_BODY_BYTES;
     this.loan = borrow(BUFFER_BYTES);
     this.view = this.loan.region.view;
     this.bytes = this.loan.region.bytes;
@@ -65,9 +88,14 @@ export class FileSource implements Source {
       this.position += bytes;
       return bytes;
     }
-    const got = bytes > MAP_BYTES_MIN ? this.takeMapped(bytes) : this.takeRead(bytes);
+    const got = bytes > MAP_BYTES_MIN ? this.takeLarge(bytes) : this.takeRead(bytes);
     this.position += got;
     return got;
+  }
+
+  private takeLarge(bytes: number): number {
+    assert(bytes <= this.takeBytesMax, "a take stays within takeBytesMax");
+    return this.copiesBodies ? this.takeCopied(bytes) : this.takeMapped(bytes);
   }
 
   peek(bytes: number): number {
@@ -117,8 +145,24 @@ export class FileSource implements Source {
     if (this.bufferedBytes < want) this.shrunk = true;
   }
 
+  /** What was not in the page cache before does not stay there, as in mapWindow. */
+  private takeCopied(bytes: number): number {
+    const { fd, position } = this;
+    const left = this.bytesTotal - position;
+    if (position >= this.stretchEnd && left > 0) {
+      const stretch = Math.min(STRETCH_BYTES, left);
+      this.stretchEnd = position + stretch;
+      this.stretchCached = isRangeCached(fd, position, stretch);
+    }
+    const got = this.takeRead(bytes);
+    if (!this.stretchCached) {
+      const slack = position % PAGE_BYTES;
+      adviseDrop(fd, position - slack, slack + got);
+    }
+    return got;
+  }
+
   private takeMapped(bytes: number): number {
-    assert(bytes <= this.takeBytesMax, "a take stays within takeBytesMax");
     this.releaseWindow();
     const length = Math.min(bytes, Math.max(0, this.bytesTotal - this.position));
     if (length <= MAP_BYTES_MIN) return this.takeRead(bytes);

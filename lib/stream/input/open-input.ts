@@ -51,6 +51,8 @@ export interface StoredFile {
 export interface InputOptions {
   /** How to start this program again, for expanding. */
   readonly selfCommand: SelfCommand;
+  /** Every byte of the bodies is looked at, in small parts: see FileSourceOptions. */
+  readonly copiesBodies?: boolean;
 }
 
 /** What an operand names, so that it is not written over; nothing where it cannot be looked at. */
@@ -97,7 +99,8 @@ function inputOf(fd: Fd, options: InputOptions): Input {
   const bytesTotal = kind === "file" ? stats.size : sizeBySeeking(fd, start);
   const compression = detectCompression(firstBytes(fd, start));
   if (compression !== undefined) return expandedInput(fd, { compression, prefix: "" }, options);
-  return plainInput(new FileSource(fd, { bytesTotal, start }), { fd, start });
+  const copiesBodies = options.copiesBodies === true;
+  return plainInput(new FileSource(fd, { bytesTotal, start, copiesBodies }), { fd, start });
 }
 
 function firstBytes(fd: Fd, start: number): Uint8Array {
