@@ -28,6 +28,10 @@ test.skipIf(COMPILER === null)(
       "throughput of verify",
       "throughput of convert",
       "throughput of convert",
+      "throughput of inspect --contents",
+      "throughput of inspect",
+      "peak memory of inspect",
+      "peak memory of inspect --contents",
     ]);
     for (const { ratio } of found) expect(ratio === null || ratio > 0).toBeTrue();
   },

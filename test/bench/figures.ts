@@ -8,6 +8,7 @@ import { builtBinary } from "../helpers/binary.ts";
 import { referenceTool } from "../helpers/xen-utils.ts";
 import { benchFolder, writeBigStream } from "./big-stream.ts";
 import { convertPairs } from "./convert.ts";
+import { inspectMemory, inspectPairs } from "./inspect.ts";
 import { compileC, compileHello, type Input, NO_INPUT, type Pairs, Runner } from "./runner.ts";
 
 export interface Sizes {
@@ -74,6 +75,7 @@ export async function figures(sizes: Sizes): Promise<Figure[]> {
     ...startFigures(bench),
     ...compressedFigures(bench),
     ...convertFigures(bench),
+    ...inspectFigures(bench),
   ];
 }
 
@@ -172,6 +174,23 @@ function convertFigures({ runner, agent, place, sizes }: Bench): Figure[] {
   const { memoryBytes, pairs } = sizes;
   const found = convertPairs({ runner, agent, place, memoryBytes, pairs });
   return found.map(({ what, pairs: measured, wanted }) => throughput(what, measured, wanted));
+}
+
+function inspectFigures({ runner, agent, hello, place, sizes }: Bench): Figure[] {
+  const { memoryBytes, pairs } = sizes;
+  const bench = { runner, agent, stream: place("big"), folder: place("."), memoryBytes, pairs };
+  const idleKib = runner.memory([hello], NO_INPUT).ownKib;
+  return [
+    ...inspectPairs(bench).map(({ what, pairs: measured, wanted }) =>
+      throughput(what, measured, wanted),
+    ),
+    ...inspectMemory(bench).map(({ what, ownKib, mostKib }) => {
+      const ratio = (ownKib - idleKib) / mostKib;
+      const ours = `${mib(ownKib - idleKib)} above hello-world (${mib(idleKib)})`;
+      const wanted = { most: 1 };
+      return { what, ours, peer: mib(mostKib), ratio, wanted, met: isMet(ratio, wanted) };
+    }),
+  ];
 }
 
 type Wanted = Figure["wanted"];

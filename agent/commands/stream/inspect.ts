@@ -101,7 +101,8 @@ async function writePage(report: InspectReport, page: Output): Promise<void> {
 }
 
 async function inspectOperand(options: Given): Promise<InspectReport> {
-  const input = openInput(options._[0] ?? "-", { selfCommand: selfCommand() });
+  const copiesBodies = options.contents || options.pages !== undefined;
+  const input = openInput(options._[0] ?? "-", { selfCommand: selfCommand(), copiesBodies });
   const { source, compression } = input;
   const progress = startProgress({ bytesTotal: source.bytesTotal, wanted: true });
   const limit =

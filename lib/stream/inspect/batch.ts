@@ -7,6 +7,8 @@ import type { PfnList, StreamRecord } from "../walk/index.ts";
 const FIRST_PFNS = 1024;
 /** In a legacy stream all types below BROKEN have contents, also those that Xen does not define. */
 const LEGACY_BARE_TYPE_MIN = 0xd;
+/** By type: 1 where pages of it have contents. */
+export const HAS_CONTENTS = Uint8Array.from(PAGE_TYPES, ({ hasData }) => (hasData ? 1 : 0));
 
 export interface Entry {
   readonly pfn: number;
@@ -50,8 +52,24 @@ export class Batch {
       this.pagesMax = Math.floor(Math.max(0, record.bodyBytes - this.contentsAt) / PAGE_BYTES);
       if (this.pagesMax > this.pfns.length) this.pfns = new Float64Array(this.pagesMax);
     }
+    if (record.layer === "legacy") this.addLegacy(list);
+    else this.addWords(list);
+  }
+
+  /** As entryAt, without an object for each entry. */
+  private addWords({ words, count }: PfnList): void {
+    const { pfns, pagesMax } = this;
+    let next = this.count;
+    for (let word = 0; word < count * 2 && next < pagesMax; word += 2) {
+      const high = words[word + 1]!;
+      if (HAS_CONTENTS[high >>> TYPE_SHIFT] === 1) pfns[next++] = pfnOf(words[word]!, high);
+    }
+    this.count = next;
+  }
+
+  private addLegacy(list: PfnList): void {
     for (let index = 0; index < list.count && this.count < this.pagesMax; index++) {
-      const { pfn, hasContents } = entryAt(record, list, index);
+      const { pfn, hasContents } = entryAt({ layer: "legacy" }, list, index);
       if (hasContents) this.pfns[this.count++] = pfn;
     }
   }

@@ -20,6 +20,7 @@ export class ContentsScan {
   private zero = 0;
   private duplicate = 0;
   private readonly seen = new HashSet();
+  private readonly views = new PageViews();
 
   /** The page at `at`. */
   look(bytes: Uint8Array, at: number): Likeness {
@@ -28,7 +29,7 @@ export class ContentsScan {
       this.zero++;
       return "zero";
     }
-    hash[0] = Bun.hash.xxHash3(bytes.subarray(at, at + PAGE_BYTES)); // A bigint, split by the view.
+    hash[0] = Bun.hash.xxHash3(this.views.page(bytes, at)); // A bigint, split by the view.
     if (this.seen.add(words[0]!, words[1]!)) return "new";
     this.duplicate++;
     return "duplicate";
@@ -37,5 +38,25 @@ export class ContentsScan {
   report(): InspectContents {
     const { pages, zero, duplicate, seen } = this;
     return { pages, zero, duplicate, distinct: seen.count };
+  }
+}
+
+/** Sources that copy hand over the same buffer again and again. */
+const KEPT_BUFFER_BYTES_MAX = 2 * 1024 * 1024;
+
+/** Views of single pages. Those of a buffer that stays the same are made once. */
+class PageViews {
+  private buffer: Uint8Array | undefined;
+  private readonly views: Uint8Array[] = [];
+
+  page(bytes: Uint8Array, at: number): Uint8Array {
+    if (at % PAGE_BYTES !== 0 || bytes.byteLength > KEPT_BUFFER_BYTES_MAX) {
+      return bytes.subarray(at, at + PAGE_BYTES);
+    }
+    if (bytes !== this.buffer) {
+      this.buffer = bytes;
+      this.views.length = 0;
+    }
+    return (this.views[at / PAGE_BYTES] ??= bytes.subarray(at, at + PAGE_BYTES));
   }
 }

@@ -4,6 +4,7 @@
 import { LEGACY_PFN_MASK, LEGACY_TYPE_SHIFT } from "../legacy/index.ts";
 import { PAGE_TYPES, pfnOf, TYPE_SHIFT } from "../libxc/index.ts";
 import type { PfnList, StreamRecord } from "../walk/index.ts";
+import { HAS_CONTENTS } from "./batch.ts";
 import {
   CELL_DUPLICATE_MASK,
   CELL_TIMES_MASK,
@@ -32,7 +33,6 @@ export interface PartCounts {
 /** Upper bounds of the classes of how often a pfn was sent. */
 const TIMES_CLASSES: readonly (number | null)[] = [1, 2, 3, 4, 8, 16, 32, 64, 128, 256, null];
 
-const HAS_CONTENTS = Uint8Array.from(PAGE_TYPES, ({ hasData }) => (hasData ? 1 : 0));
 const isPopulated = (type: number): boolean => PAGE_TYPES[type]!.hasData || type === 0xe;
 
 export class Memory {
@@ -135,8 +135,10 @@ function timesClasses(byTimes: Float64Array): InspectMemory["times_sent"] {
   }).filter(({ pfns }) => pfns > 0);
 }
 
+type PageClass = "normal" | "page_table" | "allocated" | "hole" | "broken" | "unknown";
+
 /** Which list of the map counts a type. */
-const classOf = (type: number): keyof InspectMemoryMap => {
+const classOf = (type: number): PageClass => {
   const { known, tableLevel, hasData } = PAGE_TYPES[type]!;
   if (!known) return "unknown";
   if (hasData) return tableLevel > 0 ? "page_table" : "normal";
@@ -146,35 +148,43 @@ const classOf = (type: number): keyof InspectMemoryMap => {
 function mapOf(map: PfnMap, hasContents: boolean): InspectMemoryMap {
   const pfnsPerBin = Math.ceil((map.highest + 1) / BINS_MAX);
   const bins = Math.ceil((map.highest + 1) / pfnsPerBin);
-  const list = (): number[] => Array.from({ length: bins }, () => 0);
-  const made = {
-    pfns_per_bin: pfnsPerBin,
-    bins,
+  const list = (): Float64Array => new Float64Array(bins);
+  const byClass = {
     normal: list(),
     page_table: list(),
     allocated: list(),
     hole: list(),
     broken: list(),
     unknown: list(),
-    sent_again: list(),
-    sends: list(),
-    zero: hasContents ? list() : null,
-    duplicate: hasContents ? list() : null,
   };
-  const byType = PAGE_TYPES.map((_, type) => made[classOf(type)] as number[]);
+  const byType = PAGE_TYPES.map((_, type) => byClass[classOf(type)]);
+  const [again, sends, zero, duplicate] = [list(), list(), list(), list()];
   map.forEachRun((first, count, cell) => {
     const times = cell & CELL_TIMES_MASK;
-    const lists = [byType[cell >>> CELL_TYPE_SHIFT]!];
-    if (times > 1) lists.push(made.sent_again);
-    if ((cell & CELL_ZERO_MASK) !== 0 && made.zero !== null) lists.push(made.zero);
-    if ((cell & CELL_DUPLICATE_MASK) !== 0 && made.duplicate !== null) lists.push(made.duplicate);
+    const own = byType[cell >>> CELL_TYPE_SHIFT]!;
     for (let pfn = first; pfn < first + count;) {
       const bin = Math.floor(pfn / pfnsPerBin);
       const pfns = Math.min(first + count, (bin + 1) * pfnsPerBin) - pfn;
-      for (const one of lists) one[bin]! += pfns;
-      made.sends[bin]! += pfns * times;
+      own[bin]! += pfns;
+      sends[bin]! += pfns * times;
+      if (times > 1) again[bin]! += pfns;
+      if ((cell & CELL_ZERO_MASK) !== 0) zero[bin]! += pfns;
+      if ((cell & CELL_DUPLICATE_MASK) !== 0) duplicate[bin]! += pfns;
       pfn += pfns;
     }
   });
-  return made;
+  return {
+    pfns_per_bin: pfnsPerBin,
+    bins,
+    normal: [...byClass.normal],
+    page_table: [...byClass.page_table],
+    allocated: [...byClass.allocated],
+    hole: [...byClass.hole],
+    broken: [...byClass.broken],
+    unknown: [...byClass.unknown],
+    sent_again: [...again],
+    sends: [...sends],
+    zero: hasContents ? [...zero] : null,
+    duplicate: hasContents ? [...duplicate] : null,
+  };
 }
