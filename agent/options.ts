@@ -1,16 +1,10 @@
-// From argv to checked options: mri splits the words, the command table says which options exist,
-// and the command's valibot schema says what their values may be. Whatever is wrong is one
+// From argv to checked options: the command table says which options exist and which of them take a
+// value, and the command's valibot schema says what that may be. Whatever is wrong is one
 // UsageError.
 
-import mri from "mri";
 import * as v from "valibot";
 import { UsageError } from "../lib/base/index.ts";
-import type { CommandSpec } from "./commands.ts";
-
-/**
- * mri takes a lone "-" for an option and eats the word behind it, so it travels under this name.
- */
-const STANDARD_INPUT_WORD = "\0standard-input";
+import type { CommandSpec, OptionSpec } from "./commands.ts";
 
 /**
  * Options by name (switches as true, values as strings) and the operands under `_`, checked by
@@ -21,40 +15,87 @@ export function parseOptions<S extends v.GenericSchema>(
   spec: CommandSpec,
   argv: readonly string[],
 ): v.InferOutput<S> {
-  const words = argv.map((word) => (word === "-" ? STANDARD_INPUT_WORD : word));
-  // Every option has an entry: what has none counts as unknown to mri.
-  const alias: Record<string, string[]> = {};
-  for (const { name, short } of spec.options) alias[name] = short === undefined ? [] : [short];
-  const parsed: Record<string, unknown> & { _: string[] } = mri(words, {
-    alias,
-    boolean: spec.options.filter((option) => option.value === undefined).map(({ name }) => name),
-    string: spec.options.filter((option) => option.value !== undefined).map(({ name }) => name),
-    unknown: (word) => {
-      throw new UsageError(`Cannot run ${spec.name}: there is no option "${word}"`);
-    },
-  });
-  const operands = parsed._.map((word) => (word === STANDARD_INPUT_WORD ? "-" : String(word)));
-  const given: Record<string, unknown> = { _: operands };
-  for (const { name, value } of spec.options) {
-    const found = parsed[name];
-    if (found === undefined || found === false || (value !== undefined && found === "")) {
-      if (found === "") throw new UsageError(`Cannot run ${spec.name}: --${name} needs ${value}`);
-      continue;
-    }
-    given[name] = found === STANDARD_INPUT_WORD ? "-" : found;
-  }
-  const result = v.safeParse(schema, given);
+  const result = v.safeParse(schema, splitWords(spec, argv));
   if (result.success) return result.output;
   throw new UsageError(`Cannot run ${spec.name}: ${describeIssue(result.issues[0])}`);
 }
 
+/**
+ * As getopt_long splits them: the word behind an option that wants a value is that value, whatever
+ * it looks like; behind "--" there are only operands.
+ */
+function splitWords(
+  { name: command, options }: CommandSpec,
+  argv: readonly string[],
+): Record<string, unknown> {
+  const operands: string[] = [];
+  const given: Record<string, unknown> = { _: operands };
+  const wrong = (what: string) => new UsageError(`Cannot run ${command}: ${what}`);
+  for (let index = 0; index < argv.length; index++) {
+    const word = argv[index]!; // The index is below the length.
+    if (word === "--") {
+      operands.push(...argv.slice(index + 1));
+      break;
+    }
+    if (!word.startsWith("-") || word === "-") {
+      operands.push(word);
+      continue;
+    }
+    const found = word.startsWith("--") ? longOption(word, options) : shortOptions(word, options);
+    if ("unknown" in found) throw wrong(`there is no option "${found.unknown}"`);
+    for (const { name } of found.switches) given[name] = true; // However often it is given.
+    const { option } = found;
+    if (option === undefined) continue;
+    const { name } = option;
+    if (option.value === undefined) throw wrong(`--${name} takes no value`);
+    const value = found.value ?? argv[++index] ?? "";
+    if (value === "") throw wrong(`--${name} needs ${option.value}`);
+    if (given[name] !== undefined) throw wrong(`--${name} is given more than once`);
+    given[name] = value;
+  }
+  return given;
+}
+
+type Found =
+  | { readonly unknown: string }
+  | {
+      readonly switches: readonly OptionSpec[];
+      /** One that takes a value, or was given one; without `value` the next word is it. */
+      readonly option?: OptionSpec;
+      readonly value?: string;
+    };
+
+/** "--json", "--format" or "--format=xl" */
+function longOption(word: string, options: readonly OptionSpec[]): Found {
+  const equals = word.indexOf("=");
+  const name = equals === -1 ? word.slice(2) : word.slice(2, equals);
+  const option = options.find((candidate) => candidate.name === name);
+  if (option === undefined) return { unknown: `--${name}` };
+  if (equals !== -1) return { switches: [], option, value: word.slice(equals + 1) };
+  return option.value === undefined ? { switches: [option] } : { switches: [], option };
+}
+
+/** "-q", "-qv", "-f", "-fxl" or "-qfxl" */
+function shortOptions(word: string, options: readonly OptionSpec[]): Found {
+  const switches: OptionSpec[] = [];
+  for (let at = 1; at < word.length; at++) {
+    const option = options.find(({ short }) => short === word[at]);
+    if (option === undefined) return { unknown: `-${word[at]}` };
+    const value = word.slice(at + 1);
+    if (option.value !== undefined) {
+      return value === "" ? { switches, option } : { switches, option, value };
+    }
+    switches.push(option);
+  }
+  return { switches };
+}
+
 function describeIssue(issue: v.BaseIssue<unknown>): string {
   const [step] = issue.path ?? [];
-  const name = step?.key === "_" ? "operands" : `--${String(step?.key)}`;
-  if (step !== undefined && step.key !== "_" && Array.isArray(issue.input)) {
-    return `${name} is given more than once`;
-  }
-  return `${name}: ${issue.message}`;
+  if (step?.key === "_") return `operands: ${issue.message}`;
+  const isTold = typeof issue.input !== "string" || issue.message.includes("found");
+  const found = isTold ? "" : `, found "${issue.input}"`;
+  return `--${String(step?.key)}: ${issue.message}${found}`;
 }
 
 // ---- Values that several commands take -------------------------------------------------------

@@ -7,7 +7,8 @@ import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { parseOptions } from "../../options.ts";
 
-const Options = v.strictObject({ _: v.strictTuple([v.string()], "wanted one file to write") });
+const WANTED = "wanted one file to write";
+const Options = v.strictObject({ _: v.strictTuple([v.string(WANTED)], WANTED) });
 
 export function run({ argv, spec }: Invocation): number {
   const {
