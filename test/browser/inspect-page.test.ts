@@ -185,6 +185,19 @@ describe(`the page of agent inspect in a browser${reason}`, () => {
     expect(names("navigation")).toEqual(["Sections"]);
   });
 
+  browserTest("on paper it is light, takes the whole width, and has no controls", async () => {
+    const tab = await open("hvm", LAPTOP);
+    await tab.setPaper();
+    const widths = `[...document.querySelectorAll(".hero, .section")]
+      .map((part) => part.offsetWidth)`;
+    expect(new Set(await tab.evaluate<number[]>(widths)).size).toBe(1);
+    const ink = await tab.evaluate<string>("getComputedStyle(document.body).color");
+    expect(ink).toBe("rgb(21, 32, 43)");
+    const controls = `[...document.querySelectorAll("nav, .theme, .tools, .probe")]
+      .filter((control) => control.checkVisibility()).length`;
+    expect(await tab.evaluate<number>(controls)).toBe(0);
+  });
+
   browserTest(
     "without a script all of it can be read, and nothing is there that does nothing",
     async () => {

@@ -163,6 +163,12 @@ export class Tab {
     await this.call("Emulation.setEmulatedMedia", { media: "screen", features });
   }
 
+  /** As it is printed by somebody whose screen is dark. */
+  async setPaper(): Promise<void> {
+    const features = [{ name: "prefers-color-scheme", value: "dark" }];
+    await this.call("Emulation.setEmulatedMedia", { media: "print", features });
+  }
+
   /** Whether scripts of pages run; ours by evaluate() need it too. */
   async setScripts(areOn: boolean): Promise<void> {
     await this.call("Emulation.setScriptExecutionDisabled", { value: !areOn });

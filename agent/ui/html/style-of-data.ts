@@ -16,7 +16,7 @@ font-weight:600;padding:0 .75rem;height:2.2rem;vertical-align:middle;color:var(-
 .table tbody th{position:sticky;left:0;background:var(--surface);z-index:1}
 .table thead th:first-child{left:0;z-index:3}
 .table .n{text-align:right;white-space:nowrap}
-.table .c,.table .w{overflow-wrap:anywhere;min-width:min(14rem,45vw)}
+.table .c,.table .w{overflow-wrap:anywhere;min-width:min(14rem,39vw)}
 .table tbody th{max-width:min(24rem,58vw)}
 .table .q{white-space:nowrap}
 th button{font:inherit;color:inherit;background:none;border:0;width:100%;height:2.2rem;

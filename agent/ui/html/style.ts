@@ -102,7 +102,7 @@ margin:.4rem 0;line-height:1.45;tab-size:4}
 @media(max-width:32rem){.features>div{grid-template-columns:1fr}
 .tiles-row{grid-template-columns:1fr 1fr;
 gap:.5rem}.tile{padding:.6rem .75rem}.tile b{font-size:1.2rem}}
-@media(min-width:75rem){
+@media screen and (min-width:75rem){
 .columns{display:grid;grid-template-columns:11.5rem minmax(0,1fr);gap:2rem;align-items:start}
 nav.sections{position:sticky;top:1rem;border:0;margin:0;padding:0}
 nav.sections ul{flex-direction:column;gap:.1rem}

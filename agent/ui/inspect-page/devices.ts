@@ -112,22 +112,22 @@ function contextPart(context: NonNullable<InspectReport["hvm_context"]>): Html {
       columns: [
         { title: "Entry", kind: "text" },
         { title: "Instance", kind: "number" },
+        { title: "What is known of it", kind: "code" },
         { title: "Type", kind: "number" },
         { title: "Bytes", kind: "number" },
         { title: "Offset", kind: "number" },
-        { title: "What is known of it", kind: "code" },
       ],
       rows: entries.map((entry): Cell[] => [
         textCell(entry.name),
         countCell(entry.instance),
-        countCell(entry.typecode),
-        countCell(entry.bytes),
-        hexCell(entry.offset),
         textCell(
           Object.entries(entry.fields)
             .map(([name, value]) => `${name} ${value}`)
             .join(", "),
         ),
+        countCell(entry.typecode),
+        countCell(entry.bytes),
+        hexCell(entry.offset),
       ]),
       leftOff,
     }),
@@ -146,15 +146,15 @@ function paramsPart(params: InspectReport["hvm_params"]): Html {
       isCaptionHidden: true,
       columns: [
         { title: "Parameter", kind: "text" },
-        { title: "Index", kind: "number" },
         { title: "Value", kind: "number" },
         { title: "Meaning", kind: "text" },
+        { title: "Index", kind: "number" },
       ],
       rows: params.map(({ index, name, value, meaning }) => [
         textCell(name ?? `parameter ${index}`),
-        countCell(index),
         textCell(value),
         meaning === null ? EMPTY_CELL : textCell(meaning),
+        countCell(index),
       ]),
       leftOff: 0,
     }),

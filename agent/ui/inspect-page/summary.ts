@@ -6,7 +6,7 @@ import type { InspectReport } from "../../../lib/stream/index.ts";
 import { FORMAT_NAMES } from "../format-names.ts";
 import { cut, type Html, html, type Part } from "../html/escape.ts";
 import { chips, code, notice, type Section, type Tile, tiles } from "../html/section.ts";
-import { EMPTY_CELL, hexCell, table, textCell } from "../html/table.ts";
+import { countCell, EMPTY_CELL, hexCell, table, textCell } from "../html/table.ts";
 import { formatBytes, formatCount, formatMilliseconds, formatShare } from "../numbers.ts";
 import { many, PAGE_BYTES } from "./words.ts";
 
@@ -155,11 +155,11 @@ export function findings(report: InspectReport): Section | undefined {
     const { severity, layer, record, record_number: number, field, expected, found } = finding;
     return [
       textCell(severity),
-      hexCell(finding.offset),
       textCell(`${layer} ${record}.${field}`),
-      number > 0 ? { content: number, sort: number } : EMPTY_CELL,
       textCell(expected),
       textCell(found),
+      hexCell(finding.offset),
+      number > 0 ? countCell(number) : EMPTY_CELL,
     ];
   });
   return {
@@ -173,11 +173,11 @@ export function findings(report: InspectReport): Section | undefined {
         isCaptionHidden: true,
         columns: [
           { title: "Severity", kind: "text" },
-          { title: "Offset", kind: "number" },
           { title: "Where", kind: "text" },
-          { title: "Record", kind: "number" },
           { title: "Expected", kind: "text" },
           { title: "Found", kind: "text" },
+          { title: "Offset", kind: "number" },
+          { title: "Record", kind: "number" },
         ],
         rows,
         leftOff: errors + warnings - problems.length,
