@@ -238,8 +238,8 @@ function iterationSentences(report: InspectReport, style: TextStyle): string[] {
   }
   if (leftOff > 0) sentences.push(`${formatCount(leftOff)} iterations in between are not kept.`);
   sentences.push(
-    "A stream holds no times: the ratio is a pass's pages over those of the pass before, which is " +
-      "how fast the guest dirtied pages against how fast they were sent.",
+    "A stream holds no times: the ratio is a pass's pages over those of the pass before, which " +
+      "is how fast the guest dirtied pages against how fast they were sent.",
   );
   return sentences.flatMap((sentence) => paragraph(sentence, style));
 }
