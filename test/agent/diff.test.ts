@@ -1,6 +1,6 @@
 // agent diff as a process: table, JSON and page, pipes, and what it refuses.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,8 @@ import { agentCommand, type Ran, run } from "../helpers/run.ts";
 import { checkpointedPlan, HVM, PV64, xlPlan } from "../helpers/stream-builder.ts";
 import { encode, indexOf, overwrite, type StreamPlan } from "../helpers/stream-plan.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
+
+setDefaultTimeout(60_000); // Much is written to disk, which other tests may keep busy.
 
 /** The same guest with one page, one register and one setting changed. */
 function changed(): StreamPlan {

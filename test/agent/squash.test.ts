@@ -1,7 +1,7 @@
 // agent squash as a process: files, pipes and compressed input, what it prints, and an output that
 // appears whole or not at all, whatever happens.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -21,6 +21,8 @@ import { NEEDS_MOUNT, smallDisk } from "../helpers/small-disk.ts";
 import { checkpointedPlan, PV64, xlPlan } from "../helpers/stream-builder.ts";
 import { encode } from "../helpers/stream-plan.ts";
 import { temporaryFolder, type TemporaryFolder } from "../helpers/temporary.ts";
+
+setDefaultTimeout(60_000); // Much is written to disk, which other tests may keep busy.
 
 const REMUS = encode(checkpointedPlan(PV64, { checkpoints: 3, isColo: false })).bytes;
 /** Its last checkpoint as a plain stream, by the model. */

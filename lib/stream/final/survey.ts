@@ -65,6 +65,7 @@ function survey(source: Source, options: SurveyOptions): Survey {
     if (stopped !== undefined) throw new StreamError(stopped);
     throw new RefusedError(`${cannot}: it is a legacy stream`); // One without a single record.
   }
+  if (!visitor.hasImage) throw noImage(end);
   if (end.kind === "plain") {
     if (options.at !== undefined) throw new RefusedError(`${cannot}: it has no checkpoints`);
     const { position: endOffset, kind } = end;
@@ -79,6 +80,20 @@ function survey(source: Source, options: SurveyOptions): Survey {
   const droppedBytes = end.position - endOffset;
   return { format, kind, checkpoint, checkpoints, endOffset, droppedBytes };
 }
+
+/** A libxl stream or a suspend image may end before anything of a guest has come. */
+const noImage = ({ position, records }: WalkEnd): StreamError =>
+  new StreamError({
+    layer: "libxc",
+    record: "image_header",
+    recordNumber: records,
+    fileOffset: position,
+    severity: "error",
+    strict: true,
+    field: "header",
+    expected: "a libxc image",
+    found: "the end of the stream",
+  });
 
 function endOf(
   { checkpoints, stopped, isTruncated, lastCheckpointEnd }: WalkEnd,
@@ -109,6 +124,7 @@ function endOf(
 
 class Surveyor implements Visitor {
   isLegacy = false;
+  hasImage = false;
   /** Behind the checkpoint that was asked for. */
   endOffset: number | undefined;
   private readonly at: number | undefined;
@@ -117,8 +133,9 @@ class Surveyor implements Visitor {
     this.at = at;
   }
 
-  header({ layer }: Parameters<Visitor["header"]>[0]): void {
+  header({ layer, record }: Parameters<Visitor["header"]>[0]): void {
     if (layer === "legacy") this.isLegacy = true;
+    if (record === "domain_header") this.hasImage = true;
   }
   record({ layer }: Parameters<Visitor["record"]>[0]): "nothing" {
     if (layer === "legacy") this.isLegacy = true;

@@ -1,7 +1,7 @@
 // Pages of two streams, compared: against a slow model for random streams, and what squashing must
 // not change.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { writeFileSync } from "node:fs";
 import { MemorySink } from "../../../lib/bytes/index.ts";
@@ -17,6 +17,8 @@ import { refusalOf, squashBytes, squashPath } from "../../helpers/squash-bytes.t
 import { checkpointedPlan, HVM, libxcRecords, PV64, xlPlan } from "../../helpers/stream-builder.ts";
 import { encode, insertAfter, insertBefore, type StreamPlan } from "../../helpers/stream-plan.ts";
 import { temporaryFolder } from "../../helpers/temporary.ts";
+
+setDefaultTimeout(60_000); // Much is written to disk, which other tests may keep busy.
 
 const HOLE = 0xf;
 const NAMES = ["a", "b", "same", "changed", "retyped", "added", "gone"] as const;

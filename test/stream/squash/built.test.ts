@@ -1,6 +1,6 @@
 // Squashing built streams: one of every kind, random ones against a slow model, and the corners.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { LIBXC, PAGE_DATA_HEAD } from "../../../lib/stream/libxc/index.ts";
 import { LIBXL } from "../../../lib/stream/libxl/index.ts";
 import { SPARE_PAGES, PAGE_PFNS } from "../../../lib/stream/page-index.ts";
@@ -42,6 +42,8 @@ import {
 } from "../../helpers/stream-records.ts";
 import { suspendRecords } from "../../helpers/suspend-builder.ts";
 import { findingLines, verifyBytes } from "../../helpers/verify-bytes.ts";
+
+setDefaultTimeout(60_000); // Much is written to disk, which other tests may keep busy.
 
 function expectPlain({ bytes, report }: Squashed): void {
   const verified = verifyBytes(bytes, {});
@@ -97,7 +99,7 @@ describe("random streams end in the state that a slow model finds", () => {
     ["COLO HVM", { ...base, guest: "hvm", checkpoints: 4, isColo: true }],
   ];
   test.each(rows)("%s", async (_, options) => {
-    const seeds = process.env.SEED === undefined ? [1, 2, 3] : [Number(process.env.SEED)];
+    const seeds = process.env.SEED === undefined ? [1, 2] : [Number(process.env.SEED)];
     for (const seed of seeds) {
       const plan = randomStream(randomNumbers(seed), options);
       const input = encode(plan).bytes;
@@ -336,6 +338,11 @@ describe("what cannot be squashed", () => {
       /^StreamError: libxc X86_PV_VCPU_MSRS.vcpu_id .*: expected at most 8192 vcpus, found another/,
     ],
     [
+      "a stream that ends before its image",
+      (plan) => void plan.records.splice(indexOf(plan, "LIBXC_CONTEXT", 0), 99, libxlEnd()),
+      /^StreamError: libxc image_header.header at .*: expected a libxc image, found the end of the/,
+    ],
+    [
       "a libxl record that nobody knows",
       (plan) =>
         insertAfter(plan, "END", libxlRecord({ ...LIBXL.emulatorContext, type: 9, name: "x" })),
@@ -366,6 +373,8 @@ describe("what cannot be squashed", () => {
     expect(await refusalOf(squashPlan(plan, {}))).toMatch(/^StreamError: .*the end of the input/);
   });
 });
+
+const libxlEnd = (): PlanRecord => libxlRecord(LIBXL.end);
 
 /** The first batch. */
 const pageRecord = (plan: StreamPlan): PlanRecord =>

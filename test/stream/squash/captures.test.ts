@@ -1,7 +1,7 @@
 // Squashing what real toolstacks sent, against a slow model of its own: the pages and states of
 // every checkpoint, wherever the capture is cut; and Xen's own verifier on everything written.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { MemorySink } from "../../../lib/bytes/index.ts";
 import { capturePath, captureTitle } from "../../helpers/captures.ts";
@@ -11,6 +11,8 @@ import { recordEdges } from "../../helpers/record-edges.ts";
 import { REFERENCE_TOOL, referenceVerdict } from "../../helpers/reference-verifier.ts";
 import { refusalOf, squashPath } from "../../helpers/squash-bytes.ts";
 import { verifyBytes } from "../../helpers/verify-bytes.ts";
+
+setDefaultTimeout(60_000); // Much is written to disk, which other tests may keep busy.
 
 /** The reference verifier has a defect: it refuses xenstore data that is not empty. */
 const REFERENCE_REFUSES = "hvm40-physmap.xl-save";
