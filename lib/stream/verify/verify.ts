@@ -64,6 +64,8 @@ class Verifier implements Visitor {
   private config: XlConfig = { type: undefined, name: undefined };
   private configIsJson = false;
   private qemu: QemuParser | undefined;
+  /** A suspend image has the guest's memory in one of its records. */
+  private hasImage = false;
   /** Of the last header. */
   private readonly headerFindings: Finding[] = [];
 
@@ -141,6 +143,12 @@ class Verifier implements Visitor {
 
   private xapiRecord(record: StreamRecord): Want {
     const content = xapiRecordOf(record.type)?.content;
+    if (content === "libxc" || content === "libxl" || content === "legacy") this.hasImage = true;
+    if (content === "end" && !this.hasImage) {
+      // xenopsd calls such an image "well formed, but useless".
+      const expected = "a LIBXC record before this record";
+      this.log.error(record, { field: "order", expected, found: "none" });
+    }
     if (content === "end" && record.bodyBytes > 0) {
       const fileOffset = record.fileOffset + offsetOf(XAPI_HEADER, "length");
       const found = record.bodyBytes;

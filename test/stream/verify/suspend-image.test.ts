@@ -43,6 +43,7 @@ testDamage(
     ["the length of a stream means nothing", claim("LIBXC", 2n ** 64n - 1n)],
     ["END_OF_IMAGE with a length", (plan) => resize(recordNamed(plan, "END_OF_IMAGE"), 5)],
     ["no END_OF_IMAGE", (plan) => drop(plan, "END_OF_IMAGE")],
+    ["metadata and no guest", (plan) => plan.records.splice(2, plan.records.length - 3)],
     [
       "QEMU's state is damaged",
       (plan) => overwrite(recordNamed(plan, "QEMU_XEN"), 7, filled(1, 4)),
