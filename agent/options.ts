@@ -136,6 +136,8 @@ export const offsetOption = v.pipe(
 /** zstd's levels. */
 export const levelOption = v.pipe(
   v.string("wanted a level from 1 to 19"),
-  v.regex(/^(1?[1-9]|10)$/, (issue) => `wanted a level from 1 to 19, found "${String(issue.input)}"`),
+  v.regex(/^(1?[1-9]|10)$/, (issue) => {
+    return `wanted a level from 1 to 19, found "${String(issue.input)}"`;
+  }),
   v.transform(Number),
 );
