@@ -10,6 +10,7 @@ import {
   type Existing,
   type Fd,
   type FileIdentity,
+  type FileKind,
   kindOf,
   type NewFile,
   openForWriting,
@@ -43,8 +44,7 @@ export function openOutput(operand: string, options: OutputOptions): Output {
     );
   }
   if (operand === "/dev/stdout") return openDescriptor(1, "standard output", options);
-  const stats = statSync(operand, { throwIfNoEntry: false });
-  const kind = stats === undefined ? "file" : kindOf(stats);
+  const kind = kindAt(operand);
   if (kind === "file" || kind === "directory") {
     return new FileOutput(createNewFile({ path: operand, ...options }));
   }
@@ -52,6 +52,17 @@ export function openOutput(operand: string, options: OutputOptions): Output {
     throw new RefusedError(`Cannot write "${operand}": it is a block device`);
   }
   return openPlain(openForWriting(operand), options);
+}
+
+/** What stands there; where that cannot be looked at, making a file says why. */
+function kindAt(path: string): FileKind {
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    return stats === undefined ? "file" : kindOf(stats);
+  } catch (error) {
+    if (error instanceof Error && "syscall" in error) return "file";
+    throw error;
+  }
 }
 
 function openDescriptor(number: number, name: string, options: OutputOptions): Output {
