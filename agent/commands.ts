@@ -68,8 +68,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         "for each live iteration and checkpoint, vcpus with their registers, HVM parameters and " +
         "context, emulator sections, xenstore keys, CPUID and MSR policy by feature name, and " +
         "the guest's config. A damaged stream is shown as far as it can be read.",
-      "Page contents are not read, which makes it fast, unless --contents, --pages or a pipe " +
-        "asks for it.",
+      "Page contents are not read, which makes it fast, unless an option asks for them.",
       "--html writes a page that needs nothing but a browser: charts of memory, passes and " +
         "bytes, and tables that sort and search. It asks for contents as well. FILE appears " +
         "whole or not at all; a file that stands there is replaced then. - is standard output.",
