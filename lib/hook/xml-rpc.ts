@@ -20,7 +20,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 const ENTITY = /&(?:#x([0-9a-f]+)|#([0-9]+)|([a-z]+));/gi;
 
-/** Text between tags. Numbers above what a character can be, and unknown names, stay as they are. */
+/** Text between tags. Numbers that are no character, and unknown names, stay as they are. */
 function unescaped(text: string): string {
   return text.replaceAll(ENTITY, (whole, hex, decimal, name) => {
     if (typeof name === "string") return ENTITIES[name] ?? whole;

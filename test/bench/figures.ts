@@ -9,6 +9,7 @@ import { referenceTool } from "../helpers/xen-utils.ts";
 import { benchFolder, writeBigStream } from "./big-stream.ts";
 import { convertPairs } from "./convert.ts";
 import { inspectMemory, inspectPairs } from "./inspect.ts";
+import { helperPairs, type RelayBench, relayMemory, relayPairs } from "./relay.ts";
 import { compileC, compileHello, type Input, NO_INPUT, type Pairs, Runner } from "./runner.ts";
 import { squashFigures } from "./squash.ts";
 
@@ -76,6 +77,7 @@ export async function figures(sizes: Sizes): Promise<Figure[]> {
     ...startFigures(bench),
     ...compressedFigures(bench),
     ...convertFigures(bench),
+    ...relayFigures(bench),
     ...squashAndDiff(bench),
     ...inspectFigures(bench),
   ];
@@ -209,6 +211,34 @@ function squashAndDiff({ runner, agent, hello, place, sizes }: Bench): Figure[] 
       const wanted = { most: 1 };
       return { what, ours, peer: mib(mostKib), ratio, wanted, met: isMet(ratio, wanted) };
     }),
+  ];
+}
+
+function relayFigures({ runner, agent, hello, drain, place, sizes }: Bench): Figure[] {
+  const { memoryBytes, pairs } = sizes;
+  const bench: RelayBench = {
+    runner,
+    agent,
+    drain,
+    folder: place("."),
+    place,
+    flow: place("flow"),
+    stream: place("big"),
+    memoryBytes,
+    savedBytes: Math.min(memoryBytes, GIB),
+    pairs,
+  };
+  const idleKib = runner.memory([hello], NO_INPUT).ownKib;
+  const { what, ownKib, mostKib } = relayMemory(bench);
+  const ratio = (ownKib - idleKib) / mostKib;
+  const ours = `${mib(ownKib - idleKib)} above hello-world (${mib(idleKib)})`;
+  const most = { most: 1 };
+  return [
+    ...relayPairs(bench).map((found) => throughput(found.what, found.pairs, found.wanted)),
+    time("time of a save with the save helper, against the helper alone", helperPairs(bench), {
+      most: 1.1,
+    }),
+    { what, ours, peer: mib(mostKib), ratio, wanted: most, met: isMet(ratio, most) },
   ];
 }
 
