@@ -40,7 +40,7 @@ function elfLines(elf: NonNullable<ExtractedMemory["elf"]>, vcpus: number): stri
   const note = elf.hasKernelNote ? ", and the kernel's own note (VMCOREINFO)" : "";
   const registers = `registers of ${counted(vcpus, "vcpu")}`;
   const addresses = `${kernel} in ${counted(elf.kernelSegments, "segment")}`;
-  return [`  ${registers}, ${addresses}${note}`, "  memory below them is by physical address"];
+  return [`  ${registers}, ${addresses}${note}`, "  lower addresses are physical ones"];
 }
 
 export function renderAssembled({

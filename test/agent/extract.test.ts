@@ -207,7 +207,7 @@ describe("the guest's memory", () => {
       `extracted: ${path} to ${to}: ELF core of 64 bits, HVM guest\n` +
         "  6 pages, 0 of them zeros (holes in the file)\n" +
         "  registers of 2 vcpus, the kernel's addresses in 2 segments\n" +
-        "  memory below them is by physical address\n",
+        "  lower addresses are physical ones\n",
     );
     expect(readElf(new Uint8Array(readFileSync(to))).machine).toBe(62);
   });

@@ -8,6 +8,7 @@ import { builtBinary } from "../helpers/binary.ts";
 import { referenceTool } from "../helpers/xen-utils.ts";
 import { benchFolder, writeBigStream } from "./big-stream.ts";
 import { convertPairs } from "./convert.ts";
+import { imageFigures } from "./image.ts";
 import { inspectMemory, inspectPairs } from "./inspect.ts";
 import { helperPairs, type RelayBench, relayMemory, relayPairs } from "./relay.ts";
 import { compileC, compileHello, type Input, NO_INPUT, type Pairs, Runner } from "./runner.ts";
@@ -77,6 +78,7 @@ export async function figures(sizes: Sizes): Promise<Figure[]> {
     ...startFigures(bench),
     ...compressedFigures(bench),
     ...convertFigures(bench),
+    ...extractAndAssemble(bench),
     ...relayFigures(bench),
     ...squashAndDiff(bench),
     ...inspectFigures(bench),
@@ -239,6 +241,24 @@ function relayFigures({ runner, agent, hello, drain, place, sizes }: Bench): Fig
       most: 1.1,
     }),
     { what, ours, peer: mib(mostKib), ratio, wanted: most, met: isMet(ratio, most) },
+  ];
+}
+
+function extractAndAssemble({ runner, agent, hello, place, sizes }: Bench): Figure[] {
+  const { memoryBytes, pairs } = sizes;
+  const stream = place("big");
+  const found = imageFigures({ runner, agent, stream, place, memoryBytes, pairs });
+  const idleKib = runner.memory([hello], NO_INPUT).ownKib;
+  return [
+    ...found.throughput.map(({ what, pairs: measured, wanted }) =>
+      throughput(what, measured, wanted),
+    ),
+    ...found.memory.map(({ what, ownKib, mostKib }) => {
+      const ratio = (ownKib - idleKib) / mostKib;
+      const ours = `${mib(ownKib - idleKib)} above hello-world (${mib(idleKib)})`;
+      const wanted = { most: 1 };
+      return { what, ours, peer: mib(mostKib), ratio, wanted, met: isMet(ratio, wanted) };
+    }),
   ];
 }
 
