@@ -66,12 +66,12 @@ const registerCell = (value: string | undefined): Cell =>
 /** A few stand open to the eye, many behind one more disclosure. */
 function registerParts(vcpus: readonly Vcpu[]): Part {
   if (vcpus.length <= FEW_VCPUS) {
-    return vcpus.map((vcpu) =>
+    return vcpus.map((vcpu, index) =>
       collapsible({
         title: `Registers of vCPU ${vcpu.id}`,
         aside: setAndZero(vcpu),
         isOpen: false,
-        body: registers(vcpu),
+        body: registers(vcpu, index),
       }),
     );
   }
@@ -80,10 +80,10 @@ function registerParts(vcpus: readonly Vcpu[]): Part {
     aside: many(vcpus.length, "vCPU"),
     isOpen: false,
     body: vcpus.map(
-      (vcpu) =>
+      (vcpu, index) =>
         html`<details class="data">
           <summary>vCPU ${vcpu.id}: ${setAndZero(vcpu)}</summary>
-          ${registers(vcpu)}
+          ${registers(vcpu, index)}
         </details>`,
     ),
   });
@@ -97,7 +97,8 @@ function setAndZero(vcpu: Vcpu): string {
   return `${Object.keys(vcpu.registers).length - zero} set, ${zero} zero`;
 }
 
-function registers(vcpu: Vcpu): Html {
+/** `index` in the list: a damaged stream may have two vCPUs of one number. */
+function registers(vcpu: Vcpu, index: number): Html {
   const { id, xsave, extended_bytes: extended, msrs } = vcpu;
   const zero = zeroNames(vcpu);
   const list = Object.entries(vcpu.registers).filter(([name]) => !zero.includes(name));
@@ -108,7 +109,7 @@ function registers(vcpu: Vcpu): Html {
   if (extended !== null) list.push(["extended state", `${extended} bytes`]);
   return html`${pairs(list, { isCode: true })}${
     zero.length > 0 && html`<p class="aside">Zero: ${zero.join(", ")}.</p>`
-  }${msrs.length > 0 && msrTable(`vcpu-msrs-${id}`, `MSRs of vCPU ${id}`, msrs)}`;
+  }${msrs.length > 0 && msrTable(`vcpu-msrs-${index}`, `MSRs of vCPU ${id}`, msrs)}`;
 }
 
 const clock = (tsc: NonNullable<InspectReport["tsc"]>): Html =>

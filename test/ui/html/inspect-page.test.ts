@@ -2,8 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { renderInspectPage } from "../../../agent/ui/inspect-page/page.ts";
-import { inspectBytes } from "../../helpers/inspect-bytes.ts";
+import { inspectBytes, inspectPlan } from "../../helpers/inspect-bytes.ts";
 import { ATTACK, attackedReport, hugeReport, smallReport } from "../../helpers/inspect-reports.ts";
+import { VALID_PLANS } from "../../helpers/stream-builder.ts";
 
 const PAGES = {
   "a PV guest": renderInspectPage(smallReport("pv")),
@@ -164,6 +165,26 @@ describe("what is on the page", () => {
     const whole = smallReport("pv");
     const memory = { ...whole.memory, map: null, pfns: null, populated_pfns: null };
     expect(renderInspectPage({ ...whole, memory }).includes("There is no map")).toBe(true);
+  });
+});
+
+describe("streams of every kind", () => {
+  test.each(Object.entries(VALID_PLANS))(
+    "%s: every part has a place and a name of its own",
+    (_, plan) => {
+      const page = renderInspectPage(inspectPlan(plan(), { contents: true }));
+      const ids = [...page.matchAll(/<[^>]* id="([^"]*)"/g)].map(([, id = ""]) => id);
+      expect(ids.length).toBe(new Set(ids).size);
+      const body = page.slice(page.indexOf("<body>"), page.indexOf("<script>"));
+      expect(/.{0,60}(undefined|NaN|Infinity|\[object).{0,20}/.exec(body)).toBeNull();
+    },
+  );
+
+  test("two vCPUs of one number are two", () => {
+    const whole = smallReport("hvm");
+    const page = renderInspectPage({ ...whole, vcpus: [whole.vcpus[0]!, whole.vcpus[0]!] });
+    const ids = [...page.matchAll(/<[^>]* id="([^"]*)"/g)].map(([, id = ""]) => id);
+    expect(ids.length).toBe(new Set(ids).size);
   });
 });
 
