@@ -22,6 +22,7 @@ import { checkReport, checkSchema, verifyForFuzz } from "./check-report.ts";
 import { mutateBytes } from "./mutate-bytes.ts";
 import { mutatePlan } from "./mutate-plan.ts";
 import { onceIn, pick, type Random } from "./random.ts";
+import { relay } from "./relay-fuzzer.ts";
 
 export interface Fuzzer {
   readonly name: string;
@@ -174,7 +175,7 @@ const qemu: Fuzzer = {
 
 // ---- The registry -------------------------------------------------------------------------------
 
-export const FUZZERS: readonly Fuzzer[] = [plans, bytes, sources, hvmContext, qemu];
+export const FUZZERS: readonly Fuzzer[] = [plans, bytes, sources, hvmContext, qemu, relay];
 
 /** Fails on purpose, for about one seed in a hundred: it tests that failures are reported. */
 export const CANARY: Fuzzer = {
