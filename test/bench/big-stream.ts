@@ -3,10 +3,12 @@
 
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   ftruncateSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   rmSync,
   statfsSync,
   writeSync,
@@ -149,16 +151,24 @@ export interface BenchFolder extends Disposable {
   readonly path: string;
 }
 
-/** A folder in $TMPDIR, removed when disposed of. Throws where so many bytes find no room. */
+const FOLDER = /^agent-bench-(\d+)-/;
+
+/**
+ * A folder in $TMPDIR, removed when disposed of; those of benches that were killed go first. Throws
+ * where so many bytes find no room.
+ */
 export function benchFolder(bytesWanted: number): BenchFolder {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = FOLDER.exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
   const { bavail, bsize } = statfsSync(tmpdir());
   const free = Math.floor((bavail * bsize) / 2 ** 20);
   const wanted = Math.ceil((bytesWanted * 1.1) / 2 ** 20);
-  if (free! < wanted!) {
-    throw new Error(
-      `Cannot measure in "${tmpdir()}": wanted ${wanted} MiB, found ${free} MiB free`,
-    );
+  if (free < wanted) {
+    throw new Error(`Cannot measure in "${tmpdir()}": wanted ${wanted} MiB free, found ${free}`);
   }
-  const path = mkdtempSync(join(tmpdir(), "agent-bench-"));
+  const path = mkdtempSync(join(tmpdir(), `agent-bench-${process.pid}-`));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
