@@ -2,6 +2,7 @@
 // value, and the command's valibot schema says what that may be. Whatever is wrong is one
 // UsageError.
 
+import mri from "mri";
 import * as v from "valibot";
 import { UsageError } from "../lib/base/index.ts";
 import type { CommandSpec, OptionSpec } from "./commands.ts";
@@ -15,21 +16,29 @@ export function parseOptions<S extends v.GenericSchema>(
   spec: CommandSpec,
   argv: readonly string[],
 ): v.InferOutput<S> {
-  const result = v.safeParse(schema, splitWords(spec, argv));
+  const names = (isSwitch: boolean) =>
+    spec.options.filter(({ value }) => (value === undefined) === isSwitch).map(({ name }) => name);
+  const words = canonicalWords(spec, argv);
+  const given = mri(words, { boolean: names(true), string: names(false) });
+  // mri tells an option that was not given as false or "".
+  const known = Object.entries(given).filter(([, found]) => found !== false && found !== "");
+  const result = v.safeParse(schema, Object.fromEntries(known));
   if (result.success) return result.output;
   throw new UsageError(`Cannot run ${spec.name}: ${describeIssue(result.issues[0])}`);
 }
 
 /**
- * As getopt_long splits them: the word behind an option that wants a value is that value, whatever
- * it looks like; behind "--" there are only operands.
+ * The words as mri takes them without guessing: "--name", "--name=value", and the operands behind
+ * "--". The table tells which options take a value, so that -fxl is a format, -1 behind --rate its
+ * value and "-" an operand, as getopt_long has it.
  */
-function splitWords(
+function canonicalWords(
   { name: command, options }: CommandSpec,
   argv: readonly string[],
-): Record<string, unknown> {
+): string[] {
   const operands: string[] = [];
-  const given: Record<string, unknown> = { _: operands };
+  const words = new Set<string>(); // A switch that is given twice is no mistake.
+  const valued = new Set<string>();
   const wrong = (what: string) => new UsageError(`Cannot run ${command}: ${what}`);
   for (let index = 0; index < argv.length; index++) {
     const word = argv[index]!; // The index is below the length.
@@ -43,17 +52,18 @@ function splitWords(
     }
     const found = word.startsWith("--") ? longOption(word, options) : shortOptions(word, options);
     if ("unknown" in found) throw wrong(`there is no option "${found.unknown}"`);
-    for (const { name } of found.switches) given[name] = true; // However often it is given.
+    for (const { name } of found.switches) words.add(`--${name}`);
     const { option } = found;
     if (option === undefined) continue;
     const { name } = option;
     if (option.value === undefined) throw wrong(`--${name} takes no value`);
     const value = found.value ?? argv[++index] ?? "";
     if (value === "") throw wrong(`--${name} needs ${option.value}`);
-    if (given[name] !== undefined) throw wrong(`--${name} is given more than once`);
-    given[name] = value;
+    if (valued.has(name)) throw wrong(`--${name} is given more than once`);
+    valued.add(name);
+    words.add(`--${name}=${value}`);
   }
-  return given;
+  return [...words, "--", ...operands];
 }
 
 type Found =
