@@ -3,7 +3,7 @@
 
 import { assert } from "../../../lib/base/index.ts";
 import { formatCount } from "../numbers.ts";
-import { type Html, html, NOTHING } from "./escape.ts";
+import { type Html, html } from "./escape.ts";
 import { drawing } from "./figure.ts";
 import { type Fill, fillClass } from "./fills.ts";
 
@@ -30,8 +30,8 @@ export interface ColumnChart {
 }
 
 const PLOT = { top: 26, height: 190, bottom: 26 } as const;
-const LABELS_NARROW = 7;
-const LABELS_WIDE = 20;
+/** Characters that fit side by side on a phone, and on a laptop. */
+const CHARACTERS = { narrow: 36, wide: 90 } as const;
 
 export function columnChart({ id, title, description, columns, unit }: ColumnChart): Html {
   assert(columns.length <= COLUMNS_MAX, "a chart has as many columns as can be told apart");
@@ -39,6 +39,7 @@ export function columnChart({ id, title, description, columns, unit }: ColumnCha
   const ticks = ticksFor(most);
   const top = ticks.at(-1)!;
   const yOf = (value: number): number => round(PLOT.top + PLOT.height * (1 - value / top));
+  const texts = textsFor(columns);
   const size = html`width="100%" height="${PLOT.top + PLOT.height + PLOT.bottom}"`;
   return html`<div class="chart">
     <svg
@@ -54,7 +55,9 @@ export function columnChart({ id, title, description, columns, unit }: ColumnCha
       )}</svg
     >${drawing({ id, title, description, size }, [
       ticks.map((tick) => html`<line x1="0" x2="100%" y1="${yOf(tick)}" y2="${yOf(tick)}" />`),
-      columns.map((column, index) => oneColumn(column, { index, count: columns.length, yOf })),
+      columns.map((column, index) =>
+        oneColumn(column, { index, count: columns.length, texts, yOf }),
+      ),
     ])}
   </div>`;
 }
@@ -62,10 +65,11 @@ export function columnChart({ id, title, description, columns, unit }: ColumnCha
 interface Place {
   readonly index: number;
   readonly count: number;
+  readonly texts: Texts;
   readonly yOf: (value: number) => number;
 }
 
-function oneColumn(column: ChartColumn, { index, count, yOf }: Place): Html {
+function oneColumn(column: ChartColumn, { index, count, texts, yOf }: Place): Html {
   const slot = 100 / count;
   const width = round(Math.min(slot * (count > 40 ? 0.9 : 0.62), 13));
   const middle = round(slot * (index + 0.5));
@@ -91,33 +95,43 @@ function oneColumn(column: ChartColumn, { index, count, yOf }: Place): Html {
     />${
       peak !== undefined &&
       html`<line class="peak" x1="${x}%" x2="${round(x + width)}%" y1="${peak}" y2="${peak}" />`
-    }${valueText(column, { middle, y, count })}${labelText(column, {
-      middle,
-      floor,
-      index,
-      count,
-    })}</g
+    }${
+      texts.values !== undefined &&
+      html`<text class="value${texts.values}" x="${middle}%" y="${round(y - 5)}"
+        >${formatCount(column.value)}</text
+      >`
+    }${
+      index % texts.every.wide === 0 &&
+      html`<text
+        class="label${index % texts.every.narrow !== 0 && ONLY_WIDE}"
+        x="${middle}%"
+        y="${floor + 17}"
+        >${column.label}</text
+      >`
+    }</g
   >`;
 }
 
-function valueText(
-  { value }: ChartColumn,
-  { middle, y, count }: { middle: number; y: number; count: number },
-): Html {
-  if (count > LABELS_WIDE) return NOTHING;
-  const wide = count > LABELS_NARROW && " wide-only";
-  return html`<text class="value${wide}" x="${middle}%" y="${round(y - 5)}"
-    >${formatCount(value)}</text
-  >`;
+const ONLY_WIDE = " wide-only";
+
+/** Which texts fit. */
+interface Texts {
+  /** The class of the values above columns; undefined: they are left out. */
+  readonly values: "" | typeof ONLY_WIDE | undefined;
+  /** Every how many columns one has a label below; the narrow ones are among the wide ones. */
+  readonly every: { readonly narrow: number; readonly wide: number };
 }
 
-function labelText(
-  { label }: ChartColumn,
-  { middle, floor, index, count }: { middle: number; floor: number; index: number; count: number },
-): Html {
-  if (index % Math.ceil(count / LABELS_WIDE) !== 0) return NOTHING;
-  const wide = index % Math.ceil(count / LABELS_NARROW) !== 0 && " wide-only";
-  return html`<text class="label${wide}" x="${middle}%" y="${floor + 17}">${label}</text>`;
+function textsFor(columns: readonly ChartColumn[]): Texts {
+  const room = (texts: readonly string[]): number =>
+    columns.length * (Math.max(1, ...texts.map(({ length }) => length)) + 1);
+  const values = room(columns.map(({ value }) => formatCount(value)));
+  const labels = room(columns.map(({ label }) => label));
+  const wide = Math.ceil(labels / CHARACTERS.wide);
+  return {
+    values: values <= CHARACTERS.narrow ? "" : values <= CHARACTERS.wide ? ONLY_WIDE : undefined,
+    every: { wide, narrow: Math.ceil(labels / CHARACTERS.narrow / wide) * wide },
+  };
 }
 
 /** 0 and up to five round numbers, the last one not below `most`. */

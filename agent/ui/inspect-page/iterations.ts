@@ -85,9 +85,12 @@ function charts({ list }: Iterations): Part {
 }
 
 function passChart(id: string, title: string, list: readonly InspectIteration[]): Html {
-  const groups = bins(list, COLUMNS_DRAWN);
+  const [first, ...rest] = list;
+  // The first pass is all of memory: in a mean with others it would not be seen.
+  const isAlone = first?.role === "all";
+  const groups = isAlone ? [[first], ...bins(rest, COLUMNS_DRAWN)] : bins(list, COLUMNS_DRAWN);
   const columns = groups.map(columnOf);
-  const each = groups[0]!.length;
+  const each = groups.at(isAlone ? 1 : 0)?.length ?? 1;
   const text =
     each === 1
       ? "Entries of each pass."
@@ -121,7 +124,7 @@ function columnOf(group: readonly InspectIteration[]): ChartColumn {
   const most = Math.max(...pages);
   const range = `passes ${first.number} to ${last.number}`;
   const text = `${range}: ${formatCount(mean)} pages on average, ${formatCount(most)} at most`;
-  return { label: String(first.number), value: mean, most, fill, text };
+  return { label: formatCount(first.number), value: mean, most, fill, text };
 }
 
 function legendOf(list: readonly InspectIteration[]): LegendEntry[] {
