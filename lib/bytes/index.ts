@@ -25,7 +25,6 @@ export {
   write,
 } from "./layout.ts";
 export type { Field, Integer, Layout, Row } from "./layout.ts";
-export { MemorySink } from "./memory-sink.ts";
 export { MemorySource } from "./memory-source.ts";
 export { BUILD_BYTES_MAX } from "./sink.ts";
 export type { Sink } from "./sink.ts";

@@ -1,7 +1,7 @@
 // A small whole xl save file of a made-up PV guest: for the self-test and for trying the commands
 // without a hypervisor.
 
-import { MemorySink, type Sink, sizeOf, u32 } from "../bytes/index.ts";
+import { type Sink, sizeOf, u32 } from "../bytes/index.ts";
 import {
   CPUID_LEAF,
   DOMAIN_PV,
@@ -22,6 +22,7 @@ import {
   writeXlHeader,
 } from "./write/index.ts";
 import { CONFIG_HEAD, CONFIG_JSON_MASK, STREAM_V2_MASK } from "./xl/index.ts";
+import { MemorySink } from "./output/index.ts";
 
 const PAGES = 64;
 const CONFIG = JSON.stringify({ c_info: { type: "pv", name: "sample" }, b_info: { max_vcpus: 1 } });

@@ -278,7 +278,7 @@ describe("a command line that says too little or too much is refused", () => {
       "wanted --to DIR, or --memory FILE --as raw or elf",
     ],
     [["--memory", "f"], "--memory needs --as raw or --as elf"],
-    [["--memory", "f", "--as", "core"], "--as: wanted raw or elf"],
+    [["--memory", "f", "--as", "core"], '--as: wanted raw or elf, found "core"'],
     [["--to", "d", "--as", "raw"], "--as, --at and --spool go with --memory"],
     [["--memory", "f", "--as", "raw", "--damaged"], "--damaged goes with --to"],
   ])("%j", (words, why) => {

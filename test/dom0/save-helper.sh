@@ -26,25 +26,28 @@ check() { # WHAT COMMAND...
 }
 
 lives() { [ "$(xl list "$1" 2>/dev/null | wc -l)" -eq 2 ]; }
-# Until the guest's console says something more than it did.
+# What a guest says of itself; one that came by migration has a log of another name.
+rounds() { cat "$console/guest-$1.log" "$console/guest-$1--incoming.log" 2>/dev/null | grep -c 'domU round'; }
+# Until it says something more.
 speaks() { # NAME SECONDS
-  local log=$console/guest-$1.log before
-  before=$(wc -l <"$log" 2>/dev/null || echo 0)
+  local before
+  before=$(rounds "$1")
   for _ in $(seq "$2"); do
-    [ "$(wc -l <"$log" 2>/dev/null || echo 0)" -gt "$before" ] && return 0
+    [ "$(rounds "$1")" -gt "$before" ] && return 0
     sleep 1
   done
-  tail -5 "$log"
+  tail -5 "$console/guest-$1.log"
   return 1
 }
 begin() { # NAME
-  xl create "/lab/cfg/$1.cfg" >/dev/null && speaks "$1" 90 && sleep 5
+  xl create "/lab/cfg/$1.cfg" >/dev/null && speaks "$1" 120
 }
 left_behind() { ps -eo pid,args | grep -E 'save-(helper|worker|domain)|restore-domain' | grep -v grep; }
 none_left() { ! left_behind; }
 
 say "$("$agent" --version)"
 export LIBXL_SAVE_HELPER=$agent
+PYTHONPATH=$(echo /usr/lib/xen-*/lib/python) && export PYTHONPATH # For verify-stream-v2.
 
 for guest in $guests; do
   say "---- $guest"
@@ -116,7 +119,7 @@ say "---- xl remus of $live with agent as the helper on both sides"
 if lives "$live"; then
   xl remus -F -n -d -e -i 1000 -s '' "$live" "$agent relay -- xl migrate-receive -r" >"$saved/remus.log" 2>&1 &
   sender=$!
-  sleep 20
+  sleep "${REMUS_SECONDS:-75}" # The first pass is slow in an emulator.
   kill "$sender"
   wait "$sender" 2>/dev/null
   sleep 8

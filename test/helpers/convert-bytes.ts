@@ -1,6 +1,7 @@
 // Converts bytes in memory.
 
-import { MemorySink, MemorySource, type Source } from "../../lib/bytes/index.ts";
+import { MemorySource, type Source } from "../../lib/bytes/index.ts";
+import { MemorySink } from "../../lib/stream/output/index.ts";
 import {
   type ConvertOptions,
   type ConvertReport,

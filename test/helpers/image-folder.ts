@@ -2,7 +2,8 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { MemorySink, MemorySource } from "../../lib/bytes/index.ts";
+import { MemorySource } from "../../lib/bytes/index.ts";
+import { MemorySink } from "../../lib/stream/output/index.ts";
 
 import { extractInto, type ExtractOptions } from "../../lib/stream/image/extract.ts";
 import { createNewFolder } from "../../lib/sys/folder.ts";

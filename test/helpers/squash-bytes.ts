@@ -2,7 +2,8 @@
 
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { MemorySink, type Sink } from "../../lib/bytes/index.ts";
+import { type Sink } from "../../lib/bytes/index.ts";
+import { MemorySink } from "../../lib/stream/output/index.ts";
 import type { Format } from "../../lib/stream/detect.ts";
 import { FileSource, type StoredInput } from "../../lib/stream/input/index.ts";
 import { squashStream, type SquashReport } from "../../lib/stream/squash/index.ts";

@@ -3,13 +3,14 @@
 // until then, because its record begins with its size.
 
 import { hex } from "../../base/index.ts";
-import { MemorySink, read, type Sink, sizeOf, u32, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
+import { read, type Sink, sizeOf, u32, WHOLE_BODY_BYTES } from "../../bytes/index.ts";
 import { LEGACY_QEMU_SIGNATURES, LEGACY_XSAVE_HEAD } from "../legacy/index.ts";
 import { LIBXC } from "../libxc/index.ts";
 import { EMULATOR_HEAD_BYTES, LIBXL, LIBXL_RECORD_BYTES_MAX } from "../libxl/index.ts";
 import type { Piece, StreamRecord, Want } from "../walk/index.ts";
 import { beginRecord, endRecord, NO_TAIL, writeRecord } from "../write/index.ts";
 import { refuse } from "./refuse.ts";
+import { MemorySink } from "../output/index.ts";
 
 const XSAVE_HEAD_BYTES = sizeOf(LEGACY_XSAVE_HEAD);
 const VCPU_HEAD_BYTES = 8;

@@ -1,8 +1,8 @@
 // A sink that keeps everything in memory: for streams that are small by nature.
 
-import { assert } from "../base/index.ts";
-import { borrow, type Fd, readAt, readFully } from "../sys/index.ts";
-import { BUILD_BYTES_MAX, type Sink } from "./sink.ts";
+import { assert } from "../../base/index.ts";
+import { BUILD_BYTES_MAX, type Sink } from "../../bytes/index.ts";
+import { borrow, type Fd, readAt, readFully } from "../../sys/index.ts";
 
 const FIRST_BYTES = 64 * 1024;
 

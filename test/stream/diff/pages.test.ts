@@ -4,7 +4,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { writeFileSync } from "node:fs";
-import { MemorySink } from "../../../lib/bytes/index.ts";
+import { MemorySink } from "../../../lib/stream/output/index.ts";
 import type { DiffReport } from "../../../lib/stream/diff/index.ts";
 import { PAGE_TYPES } from "../../../lib/stream/libxc/index.ts";
 import { PAGE_PFNS, SPARE_PAGES } from "../../../lib/stream/page-index.ts";

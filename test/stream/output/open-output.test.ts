@@ -4,7 +4,8 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { MemorySink, MemorySource, type Sink, type Source } from "../../../lib/bytes/index.ts";
+import { MemorySource, type Sink, type Source } from "../../../lib/bytes/index.ts";
+import { MemorySink } from "../../../lib/stream/output/index.ts";
 import { FileSource, PipeSource } from "../../../lib/stream/input/index.ts";
 import { FdSink, openOutput, type OutputOptions } from "../../../lib/stream/output/index.ts";
 import {

@@ -3,7 +3,7 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { MemorySink } from "../../../lib/bytes/index.ts";
+import { MemorySink } from "../../../lib/stream/output/index.ts";
 import { capturePath, captureTitle } from "../../helpers/captures.ts";
 import { CrcSink } from "../../helpers/crc-sink.ts";
 import { finalState } from "../../helpers/final-state.ts";

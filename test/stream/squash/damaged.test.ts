@@ -4,7 +4,7 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { MemorySink } from "../../../lib/bytes/index.ts";
+import { MemorySink } from "../../../lib/stream/output/index.ts";
 import { diffPaths } from "../../helpers/diff-bytes.ts";
 import { withSeed } from "../../helpers/pieces.ts";
 import { refusalOf, squashPath } from "../../helpers/squash-bytes.ts";

@@ -2,7 +2,7 @@
 // input are copied together.
 
 import { expect, test } from "bun:test";
-import { MemorySink } from "../../../lib/bytes/index.ts";
+import { MemorySink } from "../../../lib/stream/output/index.ts";
 import type { PageEntry } from "../../../lib/stream/final/index.ts";
 import { BATCH_PFNS_MAX, PageBatch } from "../../../lib/stream/squash/page-batch.ts";
 
