@@ -6,9 +6,9 @@ import { formatBytes, formatCount } from "./numbers.ts";
 export function renderPackReport(report: PackReport): string {
   const { original_bytes: before, packed_bytes: after, pages } = report;
   const share = before === 0 ? 100 : Math.round((after / before) * 100);
+  const sizes = `${formatBytes(before)} in ${formatBytes(after)}, ${share}%`;
   const lines = [
-    `packed: ${report.input} to ${report.output}: ${formatBytes(before)} in ${formatBytes(after)}, ` +
-      `${share}%`,
+    `packed: ${report.input} to ${report.output}: ${sizes}`,
     `  ${formatCount(pages.all)} pages, ${formatCount(pages.zero)} of them zero, ` +
       `${formatCount(pages.repeated)} stood before`,
   ];

@@ -97,7 +97,8 @@ describe("a stream, taken apart", () => {
     const refused = extract(path, "--to", to);
     expect(refused.status).toBe(3);
     expect(refused.stderr).toStartWith(
-      `agent: Cannot extract "${path}" (--damaged takes apart what is there): libxl EMULATOR_CONTEXT.`,
+      `agent: Cannot extract "${path}" (--damaged takes apart what is there): ` +
+        "libxl EMULATOR_CONTEXT.",
     );
     expect(readdirSync(folder.path)).toEqual(["stream"]);
 

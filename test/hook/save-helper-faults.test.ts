@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makePipe } from "../../lib/sys/index.ts";
+import { MESSAGE } from "../helpers/control-protocol.ts";
 import { fullLibxcStream } from "../helpers/full-stream.ts";
 import {
   completion,
@@ -45,6 +46,8 @@ interface Case {
   readonly more: Partial<Orders>;
   readonly environment?: Record<string, string>;
   readonly onStart?: (pid: number) => void;
+  /** The helper has said its first words: by now it hears signals. */
+  readonly onTalk?: (pid: number) => void;
 }
 
 /** Runs the helper, and sees to it that nobody is left of its group. */
@@ -61,6 +64,10 @@ async function runCase(scene: Scene, { direction, io, more, ...rest }: Case): Pr
     onStart(pid) {
       group = pid;
       rest.onStart?.(pid);
+    },
+    onMessage({ number }) {
+      if (number === MESSAGE.log) rest.onTalk?.(group);
+      return 1;
     },
   };
   const ran = await runHelper(options);
@@ -196,7 +203,7 @@ describe("signals", () => {
       direction: "save",
       io: writeEnd.number,
       more: {},
-      onStart: (pid) => void setTimeout(() => process.kill(pid, "SIGTERM"), 400),
+      onTalk: (pid) => void setTimeout(() => process.kill(pid, "SIGTERM"), 200),
     });
     readEnd[Symbol.dispose]();
     writeEnd[Symbol.dispose]();
@@ -212,7 +219,7 @@ describe("signals", () => {
       direction: "restore",
       io: readEnd.number,
       more: {},
-      onStart: (pid) => void setTimeout(() => process.kill(pid, "SIGTERM"), 400),
+      onTalk: (pid) => void setTimeout(() => process.kill(pid, "SIGTERM"), 200),
     });
     readEnd[Symbol.dispose]();
     writeEnd[Symbol.dispose]();

@@ -28,7 +28,7 @@ function call(path: string, words: readonly string[], options: { input?: string;
   return { status, stdout, stderr };
 }
 
-// ---- xapi: VM hooks ------------------------------------------------------------------------------
+// ---- xapi: VM hooks ----------------------------------------------------------------------------
 
 describe("a xapi VM hook", () => {
   test.each([...VM_HOOKS])("%s never stops an operation", (name) => {
@@ -64,7 +64,7 @@ describe("a xapi VM hook", () => {
   });
 });
 
-// ---- xapi: the plugin ----------------------------------------------------------------------------
+// ---- xapi: the plugin --------------------------------------------------------------------------
 
 /** As xapi writes it: one argument, values without a type. */
 const request = (name: string, args: Record<string, string>): string =>
@@ -145,7 +145,7 @@ describe("the xapi plugin", () => {
   });
 });
 
-// ---- libvirt -------------------------------------------------------------------------------------
+// ---- libvirt -----------------------------------------------------------------------------------
 
 /** What libvirt's libxl driver keeps of a managed save. */
 function managedImage(stream: Uint8Array): Uint8Array {

@@ -108,6 +108,25 @@ test("a page of zeros is a hole, and so is one that came to nothing", async () =
   expect(Buffer.compare(image, filled(PAGE_BYTES, 0))).toBe(0);
 });
 
+test("of a damaged stream there is an image, or it is told what is wrong", async () => {
+  let random = (_limit: number): number => 0;
+  withSeed(31, (seeded) => void (random = seeded));
+  const plans = Object.values(VALID_PLANS);
+  for (let round = 0; round < 150; round++) {
+    const { bytes, starts } = encode(plans[random(plans.length)]!());
+    const near = starts[random(starts.length - 1)]!;
+    for (let hit = 0; hit < 3; hit++) {
+      bytes[Math.min(near + random(40), bytes.byteLength - 1)] = random(256);
+    }
+    const as = random(2) === 0 ? "elf" : "raw";
+    const told = await refusalOf(memoryOf(bytes, { as }));
+    expect({ round, told }).toEqual({
+      round,
+      told: expect.stringMatching(/^(it was done$|StreamError: |RefusedError: )/),
+    });
+  }
+}, 30_000);
+
 describe("what has no memory to take is refused", () => {
   test.each([
     ["legacy HVM, tool 64", "it is a legacy stream; agent convert makes a current one of it"],

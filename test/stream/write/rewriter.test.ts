@@ -5,7 +5,13 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { hex } from "../../../lib/base/index.ts";
-import { describeFinding, MemorySource, type Row, type Sink, type Source } from "../../../lib/bytes/index.ts";
+import {
+  describeFinding,
+  MemorySource,
+  type Row,
+  type Sink,
+  type Source,
+} from "../../../lib/bytes/index.ts";
 import { MemorySink } from "../../../lib/stream/output/index.ts";
 import { FileSource } from "../../../lib/stream/input/index.ts";
 import { LIBXC, PAGE_DATA_HEAD } from "../../../lib/stream/libxc/index.ts";
