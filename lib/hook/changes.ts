@@ -1,7 +1,7 @@
 // Putting files in place and taking them away again: all of them or none.
 //
-//   plan      what every file holds now and what it shall hold. Whatever is in the way is found here,
-//             before anything is touched
+//   plan      what every file holds now and what it shall hold. Whatever is in the way is found
+//             here, before anything is touched
 //   prepare   the new contents are written and synced under temporary names beside their places
 //   switch    renames, one after the other. Where one fails, those done are taken back
 //

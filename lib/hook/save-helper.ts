@@ -34,6 +34,9 @@ import { type HelperCall, withIoFd } from "./helper-call.ts";
 const HELPER_STREAM_FD = 3;
 export const WORKER_FD = { lifeline: 3, source: 4, target: 5, toHelper: 6, fromHelper: 7 } as const;
 
+/** For what the helper wrote before it failed. */
+const LAST_BYTES_MS = 1000;
+
 /** Exit statuses of a worker. */
 export const WORKER_STATUS = { delivered: 0, badButDelivered: 3, failed: 1 } as const;
 
@@ -73,9 +76,12 @@ export async function superviseHelper(options: SuperviseOptions): Promise<Helper
   try {
     const status = await helper.exited;
     const signal = helper.signalCode;
-    // A save that has failed waits for no peer: what is still on its way is of no use.
+    // A save that has failed waits for no stalled peer: what is still on its way is of no use.
     const hasFailed = isTerminating || signal !== null || status !== 0;
-    if (hasFailed) send(line, LIFELINE.stop);
+    if (hasFailed) {
+      await Promise.race([worker.exited, Bun.sleep(LAST_BYTES_MS)]);
+      send(line, LIFELINE.stop);
+    }
     const relayed = await worker.exited;
     if (typeof signal === "string") return { kind: "signal", signal };
     if (hasFailed || options.call.direction === "restore") return { kind: "exit", status };
