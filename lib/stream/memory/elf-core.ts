@@ -23,7 +23,7 @@ import {
 import { pack, vcpuNotes, xenNotes } from "./elf-notes.ts";
 import { kernelSegments, physicalSegments, type Segment } from "./elf-segments.ts";
 import type { GuestMemory } from "./guest-memory.ts";
-import { findKernelNote, type KernelNote } from "./kernel-note.ts";
+import { findKernelNote, KERNEL_NOTE_BYTES_MAX, type KernelNote } from "./kernel-note.ts";
 import { OffsetWriter } from "./offset-writer.ts";
 import { copyPages, type PfnRun, runsOf } from "./page-copier.ts";
 
@@ -53,7 +53,7 @@ export function writeElfCore(memory: GuestMemory, options: ElfOptions): ElfCore 
   const { places, p2mFrames } = memory;
   const runs = runsOf(places);
   const kernel = kernelSegments(memory, runs, source);
-  const plan = planOf(memory, [...kernel.segments, ...physicalSegments(runs)]);
+  const plan = planOf(memory, [...firstPage(runs), ...kernel.segments, ...physicalSegments(runs)]);
   let kernelNote: KernelNote | undefined;
   const pagesWritten = copyPages({
     source,
@@ -68,9 +68,9 @@ export function writeElfCore(memory: GuestMemory, options: ElfOptions): ElfCore 
     onProgress,
   });
   const description = kernelNote?.read(places, source) ?? new Uint8Array(0);
-  const notes = Buffer.concat([vcpuNotes(memory.vcpus, plan.bits), description]);
-  const sections = writeTail(memory, { plan, notes, runs, target });
-  writeHead(plan, { notesBytes: notes.byteLength, sections, target });
+  const notes = Buffer.concat([plan.notes, description]);
+  const sections = writeTail(memory, { plan, runs, target });
+  writeHead(plan, { notes, sections, target });
   return {
     bits: plan.bits,
     pagesWritten,
@@ -86,25 +86,36 @@ interface Plan {
   readonly bits: 32 | 64;
   readonly machine: number;
   readonly segments: readonly Segment[];
+  /** Of the vcpus; the kernel's own comes behind them. */
+  readonly notes: Uint8Array;
+  readonly notesAt: number;
   readonly pagesAt: number;
-  /** Behind the pages: notes, then sections. */
+  /** Behind the pages: sections. */
   readonly tailAt: number;
 }
 
-function planOf({ width, places }: GuestMemory, segments: readonly Segment[]): Plan {
+function planOf({ width, places, vcpus }: GuestMemory, segments: readonly Segment[]): Plan {
   const machine = width === 8 ? EM.X86_64 : EM[386];
   const plan = (bits: 32 | 64): Plan => {
     const { ehdr, phdr } = ELF_CLASSES[bits];
-    const headBytes = sizeOf(ehdr) + sizeOf(phdr) * (segments.length + 1);
-    const pagesAt = roundUp(headBytes, PAGE_BYTES);
+    const notes = vcpuNotes(vcpus, bits);
+    const notesAt = sizeOf(ehdr) + sizeOf(phdr) * (segments.length + 1);
+    const pagesAt = roundUp(notesAt + notes.byteLength + KERNEL_NOTE_BYTES_MAX, PAGE_BYTES);
     const tailAt = pagesAt + places.count * PAGE_BYTES;
-    return { bits, machine, segments, pagesAt, tailAt };
+    return { bits, machine, segments, notes, notesAt, pagesAt, tailAt };
   };
   const small = plan(32);
   const fits =
     (places.pfnLast + 1) * PAGE_BYTES <= LIMIT_32 && small.tailAt + TAIL_BYTES_MAX <= LIMIT_32;
   return width === 4 && fits ? small : plan(64);
 }
+
+/**
+ * crash takes the offset of the first segment for the end of the headers, and reads them all at
+ * once: the first one is the first page, whatever comes behind it.
+ */
+const firstPage = (runs: readonly PfnRun[]): Segment[] =>
+  physicalSegments(runs.slice(0, 1).map((run) => ({ ...run, count: 1 })));
 
 /** Writes into a page of the guest's table of machine frames what the core has. */
 function nameFrames({ width, places }: GuestMemory, page: DataView, frame: number): void {
@@ -135,24 +146,17 @@ interface SectionHeaders {
   readonly count: number;
 }
 
-/** Notes, then the sections that Xen's tools look for. */
+/** The sections that Xen's tools look for. */
 function writeTail(
   memory: GuestMemory,
   {
     plan,
-    notes,
     runs,
     target,
-  }: {
-    readonly plan: Plan;
-    readonly notes: Uint8Array;
-    readonly runs: readonly PfnRun[];
-    readonly target: Fd;
-  },
+  }: { readonly plan: Plan; readonly runs: readonly PfnRun[]; readonly target: Fd },
 ): SectionHeaders {
   const { vcpus, sharedInfo, places, type } = memory;
   using writer = new OffsetWriter(target, plan.tailAt);
-  writer.put(notes);
   const sections: Section[] = [];
   const section = (name: string, sectionType: number, entryBytes: number, write: () => void) => {
     writer.align(8);
@@ -232,12 +236,12 @@ function writeSectionHeaders(
 function writeHead(
   plan: Plan,
   {
-    notesBytes,
+    notes,
     sections,
     target,
-  }: { readonly notesBytes: number; readonly sections: SectionHeaders; readonly target: Fd },
+  }: { readonly notes: Uint8Array; readonly sections: SectionHeaders; readonly target: Fd },
 ): void {
-  const { bits, machine, segments, pagesAt, tailAt } = plan;
+  const { bits, machine, segments, notesAt, pagesAt } = plan;
   const { ehdr, phdr, shdr } = ELF_CLASSES[bits];
   const programHeaders = segments.length + 1;
   using writer = new OffsetWriter(target, 0);
@@ -262,7 +266,8 @@ function writeHead(
   );
   const put = (values: Parameters<typeof pack>[1], layout: Layout) =>
     writer.put(pack(layout, values));
-  put({ p_type: PT.NOTE, p_offset: tailAt, p_filesz: notesBytes, p_memsz: notesBytes }, phdr);
+  const notesBytes = notes.byteLength;
+  put({ p_type: PT.NOTE, p_offset: notesAt, p_filesz: notesBytes, p_memsz: notesBytes }, phdr);
   for (const { address, pfn, count, index } of segments) {
     const bytes = count * PAGE_BYTES;
     put(
@@ -273,12 +278,12 @@ function writeHead(
         p_vaddr: address,
         p_paddr: pfn * PAGE_BYTES,
         p_filesz: bytes,
-        p_memsz: bytes,
-        p_align: PAGE_BYTES,
+        p_memsz: bytes, // No p_align: crash takes that for another kind of dump.
       },
       phdr,
     );
   }
+  writer.put(notes);
   assert(writer.position <= pagesAt, "the headers end before the pages");
   writer.flush();
 }

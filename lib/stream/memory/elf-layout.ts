@@ -2,8 +2,8 @@
 //
 //   ELF header        EHDR, of type CORE
 //   program headers   PHDR: one NOTE, then a LOAD for each run of memory
-//   pages             those with contents, in the order of their pfns, one behind the other
 //   notes             NHDR, name, description, both padded to 4
+//   pages             those with contents, in the order of their pfns, one behind the other
 //   tables, sections  what Xen's dump-core format adds (docs/misc/dump-core-format.txt)
 
 import { assert } from "../../base/index.ts";

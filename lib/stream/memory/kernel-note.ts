@@ -14,6 +14,7 @@ const NAME_AT = sizeOf(NHDR);
 const DESCRIPTION_AT = NAME_AT + Math.ceil(NAME.byteLength / 4) * 4;
 /** VMCOREINFO_BYTES: one page, so that the note can reach into the page behind. */
 const DESCRIPTION_BYTES_MAX = 4096;
+export const KERNEL_NOTE_BYTES_MAX = DESCRIPTION_AT + DESCRIPTION_BYTES_MAX;
 
 export interface KernelNote {
   /** The whole note; undefined where a part of it is not in memory. */
