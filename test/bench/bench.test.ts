@@ -49,6 +49,7 @@ test.skipIf(COMPILER === null)(
       "throughput of inspect",
       "peak memory of inspect",
       "peak memory of inspect --contents",
+      "throughput of unpack into a pipe",
     ]);
     for (const { ratio } of found) expect(ratio === null || ratio > 0).toBeTrue();
   },

@@ -47,8 +47,11 @@ const DIRTY_RUN_PAGES = 8;
 export interface BigStreamSpec {
   /** Size of the guest's memory, a multiple of 4 MiB. */
   readonly memoryBytes: number;
-  /** written: every byte is in the file. holes: the contents of pages are holes in it. */
-  readonly contents: "written" | "holes";
+  /**
+   * written: every byte is in the file. holes: the contents of pages are holes in it. Of a program:
+   * its bytes, no page twice, and two pages of five are zero, much as in a guest.
+   */
+  readonly contents: "written" | "holes" | { readonly program: Uint8Array };
   /** A live migration: passes over the memory, each over half as much as the one before. */
   readonly passes?: number;
 }
@@ -73,7 +76,8 @@ export function writeBigStream(
     const page = contents === "written" ? noise(BATCH_PAGES * PAGE_BYTES) : undefined;
     for (const pfns of batches(pages, passes)) {
       put(batchHead(pfns));
-      if (page === undefined) position += pfns.length * PAGE_BYTES;
+      if (typeof contents === "object") put(programPages(contents.program, pfns));
+      else if (page === undefined) position += pfns.length * PAGE_BYTES;
       else put(page.subarray(0, pfns.length * PAGE_BYTES));
     }
     put(encode({ records: recordsBehind() }).bytes);
@@ -135,6 +139,21 @@ const recordsBehind = (): PlanRecord[] => [
   libxlRecord(LIBXL.end),
   bare("libxl", "nothing"),
 ];
+
+const ZERO_OF_FIVE = 2;
+
+/** Pages of the program, each stamped with its pfn; those of zeros are left so. */
+function programPages(program: Uint8Array, pfns: readonly number[]): Uint8Array {
+  const pages = new Uint8Array(pfns.length * PAGE_BYTES);
+  const view = new DataView(pages.buffer);
+  for (const [index, pfn] of pfns.entries()) {
+    if (pfn % 5 < ZERO_OF_FIVE) continue;
+    const from = (pfn * PAGE_BYTES) % (program.byteLength - PAGE_BYTES);
+    pages.set(program.subarray(from, from + PAGE_BYTES), index * PAGE_BYTES);
+    view.setUint32(index * PAGE_BYTES, pfn, true);
+  }
+  return pages;
+}
 
 /** Bytes that no file system or memory would store as fewer. */
 function noise(bytes: number): Uint8Array {

@@ -12,6 +12,7 @@ import { imageFigures } from "./image.ts";
 import { inspectMemory, inspectPairs } from "./inspect.ts";
 import { helperPairs, type RelayBench, relayMemory, relayPairs } from "./relay.ts";
 import { compileC, compileHello, type Input, NO_INPUT, type Pairs, Runner } from "./runner.ts";
+import { packFigure } from "./pack.ts";
 import { squashFigures } from "./squash.ts";
 
 export interface Sizes {
@@ -82,6 +83,7 @@ export async function figures(sizes: Sizes): Promise<Figure[]> {
     ...extractAndAssemble(bench),
     ...squashAndDiff(bench),
     ...inspectFigures(bench),
+    ...unpackFigures(bench),
   ];
 }
 
@@ -214,6 +216,12 @@ function squashAndDiff({ runner, agent, hello, place, sizes }: Bench): Figure[] 
       return { what, ours, peer: mib(mostKib), ratio, wanted, met: isMet(ratio, wanted) };
     }),
   ];
+}
+
+function unpackFigures({ runner, agent, place, sizes }: Bench): Figure[] {
+  const { memoryBytes, pairs } = sizes;
+  const found = packFigure({ runner, agent, place, memoryBytes, pairs });
+  return [throughput(found.what, found.pairs, found.wanted)];
 }
 
 function extractAndAssemble({ runner, agent, hello, place, sizes }: Bench): Figure[] {

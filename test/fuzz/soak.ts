@@ -75,7 +75,7 @@ function runTurn(fuzzer: Fuzzer): void {
     warmBytes = process.memoryUsage.rss();
   }
   const nowMs = performance.now();
-  if (nowMs - shownMs < PROGRESS_MS) return;
+  if (!process.stderr.isTTY || nowMs - shownMs < PROGRESS_MS) return;
   shownMs = nowMs;
   const rate = Math.round((done / (nowMs - startedMs)) * 1000);
   const percent = ((done / cases) * 100).toFixed(1);

@@ -23,7 +23,10 @@ export function inflate(packed: Uint8Array, bytesMax: number): Uint8Array | unde
 /** The same by another thread, for a frame; takes a copy of `packed` before it returns. */
 export function inflateAhead(packed: Uint8Array): Promise<Uint8Array | undefined> {
   if (!isWithin(packed, CONTENT_BYTES_MAX)) return Promise.resolve(undefined);
-  return Bun.zstdDecompress(packed.slice()).catch(() => undefined);
+  const copy = packed.slice();
+  return Bun.zstdDecompress(copy)
+    .catch(() => undefined)
+    .finally(() => copy.buffer.transfer(0)); // Its memory goes back now, not when it is collected.
 }
 
 /** Whether a zstd frame says how large its content is, and that is at most `bytesMax`. */

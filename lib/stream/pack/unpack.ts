@@ -23,9 +23,7 @@ import type { UnpackReport } from "./report.ts";
 /** Frames that lent a page to the last ones, kept unpacked: about a MiB each. */
 const LENDERS_KEPT = 12;
 /** Frames uncompressed by other threads while one is written: enough for two processors. */
-const FRAMES_AHEAD = 3;
-/** What was uncompressed counts little with the collector: it is told, or 100 MiB pile up. */
-const COLLECT_EVERY_FRAMES = 32;
+const FRAMES_AHEAD = 2;
 
 export interface UnpackRange {
   /** Offset in the original. */
@@ -53,7 +51,6 @@ export async function unpackImage(
     const part = original.subarray(position - start, Math.min(end - start, original.byteLength));
     sink.write(part);
     position += part.byteLength;
-    if (frame % COLLECT_EVERY_FRAMES === 0) Bun.gc(true);
     range.onProgress(position);
   }
   const { originalBytes } = image;
@@ -205,6 +202,7 @@ export class PackedImage implements Disposable {
     };
     const out = this.out.subarray(0, row.original_bytes);
     const wrong = replay(content, { out, lender });
+    release(content);
     const found = wrong ?? hashText(out, row.hash);
     if (found === undefined) return out;
     const place = { record: `frame ${frame}`, at: Number(row.file_offset) };
@@ -219,7 +217,10 @@ export class PackedImage implements Disposable {
     this.lenders.delete(frame); // The oldest stands first.
     this.lenders.set(frame, content);
     const [oldest] = this.lenders.keys();
-    if (this.lenders.size > LENDERS_KEPT && oldest !== undefined) this.lenders.delete(oldest);
+    if (this.lenders.size > LENDERS_KEPT && oldest !== undefined) {
+      release(this.lenders.get(oldest)!); // Its key has just been read.
+      this.lenders.delete(oldest);
+    }
     return content;
   }
 
@@ -242,6 +243,11 @@ export class PackedImage implements Disposable {
     this.packed[Symbol.dispose]();
     this.fd[Symbol.dispose]();
   }
+}
+
+/** Gives the memory back now: the collector would let 100 MiB of such pile up. */
+function release({ literals }: FrameContent): void {
+  (literals.buffer as ArrayBuffer).transfer(0);
 }
 
 interface Footer {
