@@ -1,9 +1,8 @@
 // agent pack: a saved image stored small, to be given back by agent unpack.
 
 import * as v from "valibot";
-import { UsageError } from "../../../lib/base/index.ts";
 import { openOutput, packStream, type PackReport } from "../../../lib/stream/index.ts";
-import { becomeIdle, isTerminal, STDOUT_FD } from "../../../lib/sys/index.ts";
+import { becomeIdle } from "../../../lib/sys/index.ts";
 import { type Invocation, STREAM_FORMATS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { levelOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
@@ -12,6 +11,7 @@ import { print, printToStderr } from "../../ui/output.ts";
 import { renderPackReport } from "../../ui/pack-report.ts";
 import { startProgress } from "../../ui/progress.ts";
 import { heldBack, openStored } from "./stored.ts";
+import { imageOutput } from "./image-output.ts";
 
 const LEVEL_DEFAULT = 3;
 
@@ -30,22 +30,12 @@ type PackCommandOptions = v.InferOutput<typeof Options> & { readonly to: string 
 
 export async function run({ argv, spec }: Invocation): Promise<number> {
   const given = parseOptions(Options, spec, argv);
-  const { to } = given;
-  if (to === undefined) {
-    throw new UsageError("Cannot run pack: name the output with --to FILE, or --to -");
-  }
-  const toStandardOutput = to === "-" || to === "1";
-  if (toStandardOutput && given.json) {
-    throw new UsageError("Cannot run pack: --json and the image both go to standard output");
-  }
-  if (toStandardOutput && isTerminal(STDOUT_FD)) {
-    throw new UsageError("Cannot write a packed image to the terminal: use --to FILE");
-  }
+  const { to, isStandardOutput } = imageOutput("pack", given);
   if (given.idle) becomeIdle();
   const report = await packOperand(given._[0] ?? "-", { ...given, to });
   if (!given.quiet && given.json) print(`${JSON.stringify(report, null, 2)}\n`);
   if (!given.quiet && !given.json) {
-    (toStandardOutput ? printToStderr : print)(renderPackReport(report));
+    (isStandardOutput ? printToStderr : print)(renderPackReport(report));
   }
   if (report.stopped === null) return EXIT.ok;
   await printWarning(`The stream is damaged and was packed as it is: ${report.stopped}`);

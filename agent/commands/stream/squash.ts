@@ -1,10 +1,9 @@
 // agent squash: what would this stream restore, or fail over, to? As one plain image.
 
 import * as v from "valibot";
-import { UsageError } from "../../../lib/base/index.ts";
 import { StreamError } from "../../../lib/bytes/index.ts";
 import { openOutput, squashStream, type SquashReport } from "../../../lib/stream/index.ts";
-import { becomeIdle, isTerminal, STDOUT_FD } from "../../../lib/sys/index.ts";
+import { becomeIdle } from "../../../lib/sys/index.ts";
 import { type Invocation, STREAM_FORMATS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { countOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
@@ -13,6 +12,7 @@ import { print, printToStderr } from "../../ui/output.ts";
 import { startProgress } from "../../ui/progress.ts";
 import { renderSquashReport } from "../../ui/squash-report.ts";
 import { heldBack, openStored } from "./stored.ts";
+import { imageOutput } from "./image-output.ts";
 
 const Options = v.strictObject({
   _: v.pipe(v.array(v.string()), v.maxLength(1, "wanted one stream")),
@@ -29,17 +29,8 @@ type SquashCommandOptions = v.InferOutput<typeof Options> & { readonly to: strin
 
 export async function run({ argv, spec }: Invocation): Promise<number> {
   const given = parseOptions(Options, spec, argv);
-  if (given.to === undefined) {
-    throw new UsageError("Cannot run squash: name the output with --to FILE, or --to -");
-  }
-  const options = { ...given, to: given.to };
-  const toStandardOutput = options.to === "-" || options.to === "1";
-  if (toStandardOutput && options.json) {
-    throw new UsageError("Cannot run squash: --json and the image both go to standard output");
-  }
-  if (toStandardOutput && isTerminal(STDOUT_FD)) {
-    throw new UsageError("Cannot write an image to the terminal: use --to FILE");
-  }
+  const { to, isStandardOutput } = imageOutput("squash", given);
+  const options = { ...given, to };
   if (options.idle) becomeIdle();
   const operand = options._[0] ?? "-";
   let report: SquashReport;
@@ -52,7 +43,7 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   }
   if (options.quiet) return EXIT.ok;
   if (options.json) print(`${JSON.stringify(report, null, 2)}\n`);
-  else (toStandardOutput ? printToStderr : print)(renderSquashReport(report));
+  else (isStandardOutput ? printToStderr : print)(renderSquashReport(report));
   return EXIT.ok;
 }
 

@@ -1,7 +1,7 @@
 // agent unpack: the bytes that agent pack stored, from any offset, to a file or into a pipe.
 
 import * as v from "valibot";
-import { RefusedError, UsageError } from "../../../lib/base/index.ts";
+import { RefusedError } from "../../../lib/base/index.ts";
 import { StreamError } from "../../../lib/bytes/index.ts";
 import {
   openOutput,
@@ -9,14 +9,7 @@ import {
   unpackImage,
   type UnpackReport,
 } from "../../../lib/stream/index.ts";
-import {
-  becomeIdle,
-  isTerminal,
-  kindOf,
-  openForReading,
-  statOf,
-  STDOUT_FD,
-} from "../../../lib/sys/index.ts";
+import { becomeIdle, kindOf, openForReading, statOf } from "../../../lib/sys/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { offsetOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
@@ -25,6 +18,7 @@ import { print, printToStderr } from "../../ui/output.ts";
 import { renderUnpackReport } from "../../ui/pack-report.ts";
 import { startProgress } from "../../ui/progress.ts";
 import { heldBack } from "./stored.ts";
+import { imageOutput } from "./image-output.ts";
 
 const Options = v.strictObject({
   _: v.strictTuple([v.string()], "wanted one packed image"),
@@ -40,17 +34,7 @@ type UnpackCommandOptions = v.InferOutput<typeof Options> & { readonly to: strin
 
 export async function run({ argv, spec }: Invocation): Promise<number> {
   const given = parseOptions(Options, spec, argv);
-  const { to } = given;
-  if (to === undefined) {
-    throw new UsageError("Cannot run unpack: name the output with --to FILE, or --to -");
-  }
-  const toStandardOutput = to === "-" || to === "1";
-  if (toStandardOutput && given.json) {
-    throw new UsageError("Cannot run unpack: --json and the image both go to standard output");
-  }
-  if (toStandardOutput && isTerminal(STDOUT_FD)) {
-    throw new UsageError("Cannot write an image to the terminal: use --to FILE");
-  }
+  const { to, isStandardOutput } = imageOutput("unpack", given);
   if (given.idle) becomeIdle();
   const [path] = given._;
   let report: UnpackReport;
@@ -63,7 +47,7 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   }
   if (given.quiet) return EXIT.ok;
   if (given.json) print(`${JSON.stringify(report, null, 2)}\n`);
-  else (toStandardOutput ? printToStderr : print)(renderUnpackReport(report));
+  else (isStandardOutput ? printToStderr : print)(renderUnpackReport(report));
   return EXIT.ok;
 }
 

@@ -74,11 +74,16 @@ export class PackedImage implements Disposable {
   constructor(fd: Fd, bytes: number) {
     this.fd = fd;
     this.name = fd.name;
-    const footer = this.readFooter(bytes);
-    this.index = this.readIndex(footer);
-    this.starts = new Float64Array(footer.frames + 1);
-    this.checkIndex(footer);
-    this.originalBytes = footer.originalBytes;
+    try {
+      const footer = this.readFooter(bytes);
+      this.index = this.readIndex(footer);
+      this.starts = new Float64Array(footer.frames + 1);
+      this.checkIndex(footer);
+      this.originalBytes = footer.originalBytes;
+    } catch (error) {
+      this[Symbol.dispose](); // Nobody will have an image to dispose of.
+      throw error;
+    }
   }
 
   private readFooter(bytes: number): Footer {
