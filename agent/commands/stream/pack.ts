@@ -1,12 +1,13 @@
 // agent pack: a saved image stored small, to be given back by agent unpack.
 
 import * as v from "valibot";
+import { StreamError } from "../../../lib/bytes/index.ts";
 import { openOutput, packStream, type PackReport } from "../../../lib/stream/index.ts";
 import { becomeIdle } from "../../../lib/sys/index.ts";
 import { type Invocation, STREAM_FORMATS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { levelOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
-import { printWarning } from "../../ui/log.ts";
+import { printError, printWarning } from "../../ui/log.ts";
 import { print, printToStderr } from "../../ui/output.ts";
 import { renderPackReport } from "../../ui/pack-report.ts";
 import { startProgress } from "../../ui/progress.ts";
@@ -32,7 +33,15 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   const given = parseOptions(Options, spec, argv);
   const { to, isStandardOutput } = imageOutput("pack", given);
   if (given.idle) becomeIdle();
-  const report = await packOperand(given._[0] ?? "-", { ...given, to });
+  const operand = given._[0] ?? "-";
+  let report: PackReport;
+  try {
+    report = await packOperand(operand, { ...given, to });
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error;
+    await printError(`Cannot pack "${operand}": ${error.message}`);
+    return EXIT.badData;
+  }
   if (!given.quiet && given.json) print(`${JSON.stringify(report, null, 2)}\n`);
   if (!given.quiet && !given.json) {
     (isStandardOutput ? printToStderr : print)(renderPackReport(report));

@@ -2,7 +2,7 @@
 // the bytes behind the end included, is packed in the order it stands.
 
 import { RefusedError } from "../../base/index.ts";
-import { describeFinding, type Sink, type Source } from "../../bytes/index.ts";
+import { describeFinding, type Sink, type Source, StreamError } from "../../bytes/index.ts";
 import { statOf } from "../../sys/index.ts";
 import type { Format } from "../detect.ts";
 import type { StoredInput } from "../input/index.ts";
@@ -34,10 +34,7 @@ export async function packStream(
   using packer = new Packer({ file: input.file, start: input.start, sink, level });
   const visitor = new PackVisitor(packer);
   const end = walk(source, visitor, { format, onProgress });
-  if (end.format === undefined) {
-    const what = end.stopped === undefined ? "no stream" : describeFinding(end.stopped);
-    throw new RefusedError(`Cannot pack "${input.name}": ${what}`);
-  }
+  if (end.format === undefined && end.stopped !== undefined) throw new StreamError(end.stopped);
   packer.bytesTo(size);
   const originalBytes = packer.finish();
   if (originalBytes < size - input.start) {
@@ -64,7 +61,7 @@ async function spool(input: StoredInput, { format, onProgress }: PackOptions): P
   const damage = await input.keep();
   const stop = end.stopped ?? damage;
   if (stop === undefined) return;
-  throw new RefusedError(`Cannot pack "${input.name}": ${describeFinding(stop)}`);
+  throw new StreamError(stop);
 }
 
 /** Tells a packer where pages stand; every other byte is packed as it is. */

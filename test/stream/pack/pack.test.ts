@@ -135,7 +135,7 @@ describe("pack and unpack refuse", () => {
       2,
       "wanted a level from 1 to 19",
     ],
-    [["pack", "/dev/null", "--to", path("x")], 1, "no bytes at all"],
+    [["pack", "/dev/null", "--to", path("x")], 3, "no bytes at all"],
     [["pack", path("sample"), "--to", path("sample")], 1, "it is the input"],
     [["unpack", path("sample"), "--to", path("x")], 3, "pack header.magic"],
     [["unpack", folder, "--to", path("x")], 1, "wanted a file"],
