@@ -3,9 +3,9 @@
 // pays for them.
 
 import { UsageError } from "../lib/base/index.ts";
-import { type CommandModule, COMMANDS, type CommandSpec, DROP_INS } from "./commands.ts";
+import { type CommandModule, COMMANDS, type CommandSpec, DROP_INS, GROUPS } from "./commands.ts";
 import { EXIT, exitStatusOf } from "./exit.ts";
-import { commandHelp, generalHelp } from "./ui/help.ts";
+import { commandHelp, generalHelp, groupHelp } from "./ui/help.ts";
 import { print, printToStderr } from "./ui/output.ts";
 import { versionLine } from "./version.ts";
 
@@ -25,31 +25,51 @@ async function main(programName: string, argv: readonly string[]): Promise<numbe
     case "help":
     case "--help":
     case "-h":
-      print(rest[0] === undefined ? generalHelp() : commandHelp(commandNamed(rest[0])));
+      print(helpAbout(rest));
       return EXIT.ok;
     case "version":
     case "--version":
     case "-V":
       print(`${versionLine()}\n`);
       return EXIT.ok;
-    default: {
-      const spec = commandNamed(word === "--check" ? "check" : word);
-      const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
-      if (own.includes("--help") || own.includes("-h")) {
-        print(commandHelp(spec));
-        return EXIT.ok;
-      }
-      const command: CommandModule = await spec.load();
-      return command.run({ argv: rest, spec, programName });
-    }
+    default:
+      return runCommand(programName, word === "--check" ? ["check", ...rest] : argv);
   }
 }
 
-function commandNamed(name: string): CommandSpec {
+async function runCommand(programName: string, argv: readonly string[]): Promise<number> {
+  const [word = "", second = ""] = argv;
+  if (Object.hasOwn(GROUPS, word) && (second === "" || second === "-h" || second === "--help")) {
+    (second === "" ? printToStderr : print)(groupHelp(word));
+    return second === "" ? EXIT.usage : EXIT.ok;
+  }
+  const spec = commandNamed(argv);
+  const rest = argv.slice(spec.name.split(" ").length);
+  const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+  if (own.includes("--help") || own.includes("-h")) {
+    print(commandHelp(spec));
+    return EXIT.ok;
+  }
+  const command: CommandModule = await spec.load();
+  return command.run({ argv: rest, spec, programName });
+}
+
+function helpAbout(words: readonly string[]): string {
+  const [word, second] = words;
+  if (word === undefined) return generalHelp();
+  if (second === undefined && Object.hasOwn(GROUPS, word)) return groupHelp(word);
+  return commandHelp(commandNamed(words));
+}
+
+/** The command that the first one or two words name. */
+function commandNamed(words: readonly string[]): CommandSpec {
+  const [word = "", second = ""] = words;
+  const name = Object.hasOwn(GROUPS, word) ? `${word} ${second}` : word;
   const spec = COMMANDS.find((candidate) => candidate.name === name);
   if (spec !== undefined) return spec;
   const kind = name.startsWith("-") ? "option" : "command";
-  throw new UsageError(`There is no ${kind} "${name}": try agent help`);
+  const help = name === word ? "agent help" : `agent help ${word}`;
+  throw new UsageError(`There is no ${kind} "${name}": try ${help}`);
 }
 
 async function report(error: unknown): Promise<number> {

@@ -1,6 +1,6 @@
 // Help texts, made from the command table.
 
-import { type CommandSpec, COMMANDS, DROP_INS, type OptionSpec } from "../commands.ts";
+import { type CommandSpec, COMMANDS, DROP_INS, GROUPS, type OptionSpec } from "../commands.ts";
 import { EXIT_MEANING } from "../exit.ts";
 
 const WRAP_COLUMNS = 78;
@@ -37,6 +37,24 @@ export function generalHelp(): string {
     "",
     "Exit status:",
     ...table(EXIT_MEANING.map(([status, meaning]) => [String(status), meaning] as const)),
+    "",
+  ].join("\n");
+}
+
+/** `agent help GROUP`: the commands that begin with that word. */
+export function groupHelp(group: string): string {
+  const commands = visibleCommands()
+    .filter(({ name }) => name.startsWith(`${group} `))
+    .map(({ name, operands, summary }) => [`${name} ${operands}`.trim(), summary] as const);
+  return [
+    `agent ${group}: ${GROUPS[group]}`,
+    "",
+    `Usage: agent ${group} COMMAND [OPTION...]`,
+    "",
+    "Commands:",
+    ...table(commands),
+    "",
+    `agent help ${group} COMMAND shows the options of one.`,
     "",
   ].join("\n");
 }

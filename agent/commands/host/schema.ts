@@ -35,12 +35,16 @@ export const DOCUMENTS = {
 const NAMES = Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[];
 
 const wanted = `wanted one of ${NAMES.join(", ")}`;
-const Options = v.strictObject({ _: v.strictTuple([v.picklist(NAMES, wanted)], wanted) });
+const Options = v.strictObject({
+  _: v.pipe(
+    v.array(v.string()),
+    v.transform((words) => words.join(" ")), // Names may have two words.
+    v.picklist(NAMES, wanted),
+  ),
+});
 
 export function run({ argv, spec }: Invocation): number {
-  const {
-    _: [name],
-  } = parseOptions(Options, spec, argv);
+  const { _: name } = parseOptions(Options, spec, argv);
   const schema = jsonSchemaOf(`agent ${name} --json`, DOCUMENTS[name]);
   print(`${JSON.stringify(schema, null, 2)}\n`);
   return EXIT.ok;

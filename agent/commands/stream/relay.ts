@@ -14,7 +14,7 @@ import {
 import { becomeIdle, isTerminal, STDIN_FD } from "../../../lib/sys/index.ts";
 import { type Invocation, STREAM_FORMATS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
-import { RELAY_ON_ERROR } from "../../hook-commands.ts";
+import { RELAY_ON_ERROR } from "../../commands.ts";
 import { countOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
 import { selfCommand } from "../../self.ts";
 import { print, printToStderr } from "../../ui/output.ts";

@@ -7,7 +7,7 @@ import {
   HELP_OPTION,
   JSON_OPTION,
   STREAM_FORMATS,
-} from "./command-spec.ts";
+} from "../command-spec.ts";
 
 /** What a relay does with a stream that it found bad. */
 export const RELAY_ON_ERROR = ["pass", "cut"] as const;
@@ -53,7 +53,7 @@ export const RELAY_AND_HOOK_COMMANDS: readonly CommandSpec[] = [
       ...GUEST_OPTIONS,
       HELP_OPTION,
     ],
-    load: () => import("./commands/stream/relay.ts"),
+    load: () => import("../commands/stream/relay.ts"),
   },
   {
     name: "hook",
@@ -78,7 +78,7 @@ export const RELAY_AND_HOOK_COMMANDS: readonly CommandSpec[] = [
       JSON_OPTION,
       HELP_OPTION,
     ],
-    load: () => import("./commands/hook/hook.ts"),
+    load: () => import("../commands/hook/hook.ts"),
   },
   {
     name: "xapi-vm-hook",
@@ -86,7 +86,7 @@ export const RELAY_AND_HOOK_COMMANDS: readonly CommandSpec[] = [
     summary: "note what happens to a VM (called by xapi)",
     description: ["Status 0, or 1 for trouble of our own, with which xapi goes on."],
     ...HOOK_CALL,
-    load: () => import("./commands/hook/xapi-vm-hook.ts"),
+    load: () => import("../commands/hook/xapi-vm-hook.ts"),
   },
   {
     name: "xapi-plugin",
@@ -94,7 +94,7 @@ export const RELAY_AND_HOOK_COMMANDS: readonly CommandSpec[] = [
     summary: "answer a plugin call (called by xapi)",
     description: ["REQUEST is an XML-RPC document."],
     ...HOOK_CALL,
-    load: () => import("./commands/hook/xapi-plugin.ts"),
+    load: () => import("../commands/hook/xapi-plugin.ts"),
   },
   {
     name: "libvirt-hook",
@@ -102,7 +102,7 @@ export const RELAY_AND_HOOK_COMMANDS: readonly CommandSpec[] = [
     summary: "note what happens to a domain, refuse bad images (called by libvirt)",
     description: ["Status 3 where the image that is about to be restored is bad."],
     ...HOOK_CALL,
-    load: () => import("./commands/hook/libvirt-hook.ts"),
+    load: () => import("../commands/hook/libvirt-hook.ts"),
   },
   {
     name: "relay-worker",
@@ -111,7 +111,7 @@ export const RELAY_AND_HOOK_COMMANDS: readonly CommandSpec[] = [
     description: ["SETTINGS is a JSON document."],
     options: [HELP_OPTION],
     hidden: true,
-    load: () => import("./commands/stream/relay-worker.ts"),
+    load: () => import("../commands/stream/relay-worker.ts"),
   },
   {
     name: "save-worker",
@@ -120,6 +120,6 @@ export const RELAY_AND_HOOK_COMMANDS: readonly CommandSpec[] = [
     description: ["SETTINGS is a JSON document."],
     options: [HELP_OPTION],
     hidden: true,
-    load: () => import("./commands/hook/save-worker.ts"),
+    load: () => import("../commands/hook/save-worker.ts"),
   },
 ];
