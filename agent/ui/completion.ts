@@ -1,7 +1,7 @@
 // Completion scripts for bash, zsh and fish, made from the command table. They use nothing but the
 // shell: the package bash-completion need not be there.
 
-import { COMMANDS, COMPLETION_SHELLS, type OptionSpec } from "../commands.ts";
+import { COMMANDS, COMPLETION_SHELLS, GROUPS, type OptionSpec } from "../commands.ts";
 import { visibleCommands } from "./help.ts";
 
 /** What may stand somewhere: files of the current directory, some words, or nothing we can know. */
@@ -30,7 +30,7 @@ function entries(): Entry[] {
     summary: "show help",
     options: [],
     operand: "COMMAND",
-    offer: visibleCommands().map(({ name }) => name),
+    offer: [...new Set(visibleCommands().map(({ name }) => firstWord(name)))],
   };
   const commands = visibleCommands().map(
     ({ name, summary, options, operands, operandChoices }): Entry => {
@@ -40,6 +40,35 @@ function entries(): Entry[] {
   );
   return [...commands, help];
 }
+
+const firstWord = (name: string): string => name.split(" ", 1)[0] ?? name;
+
+interface Group {
+  readonly name: string;
+  readonly summary: string;
+  /** Its commands, without the group's name. */
+  readonly members: readonly { readonly name: string; readonly summary: string }[];
+}
+
+function groups(table: readonly Entry[]): Group[] {
+  return Object.entries(GROUPS).map(([name, summary]) => {
+    const own = table.filter((entry) => entry.name.startsWith(`${name} `));
+    const members = own.map((entry) => ({ ...entry, name: entry.name.slice(name.length + 1) }));
+    return { name, summary, members };
+  });
+}
+
+/** Everything that may be the first word, with what it is. */
+const firstWords = (table: readonly Entry[]): (readonly [string, string])[] => [
+  ...table
+    .filter(({ name }) => !name.includes(" "))
+    .map(({ name, summary }) => [name, summary] as const),
+  ...groups(table).map(({ name, summary }) => [name, summary] as const),
+  ...WORDS_WITHOUT_COMMAND,
+];
+
+/** A command of two words as one, for the scripts' case statements. */
+const joined = (name: string): string => name.replace(" ", "-");
 
 /** What may stand in place of a command. */
 const WORDS_WITHOUT_COMMAND: readonly (readonly [string, string])[] = [
@@ -72,22 +101,24 @@ function bashOffer(offer: Offer): string {
 }
 
 function bashScript(table: readonly Entry[]): string[] {
-  const first = [...table.map(({ name }) => name), ...WORDS_WITHOUT_COMMAND.map(([word]) => word)];
+  const first = firstWords(table).map(([word]) => word);
   const values = table.flatMap(({ name, options }) =>
     options
       .filter(({ value }) => value !== undefined)
       .map((option) => {
-        const patterns = dashed(option).map((word) => `${name}:${word}`);
+        const patterns = dashed(option).map((word) => `${joined(name)}:${word}`);
         return `    ${patterns.join(" | ")}) ${bashOffer(valueOffer(option))} ;;`;
       }),
   );
   const commands = table.flatMap(({ name, options, offer }) => [
-    `    ${name}:-*) words=${quoted(options.flatMap(dashed).join(" "))} ;;`,
-    `    ${name}:*) ${bashOffer(offer)} ;;`,
+    `    ${joined(name)}:-*) words=${quoted(options.flatMap(dashed).join(" "))} ;;`,
+    `    ${joined(name)}:*) ${bashOffer(offer)} ;;`,
   ]);
+  const own = groups(table);
   return [
     `# ${HEADING}`,
     "_agent() {",
+    "  local command=${COMP_WORDS[1]} at=2",
     "  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=",
     "  COMPREPLY=()",
     "  # bash splits --option=value at the =.",
@@ -96,12 +127,21 @@ function bashScript(table: readonly Entry[]): string[] {
     "  elif [[ $before == = ]]; then",
     "    before=${COMP_WORDS[COMP_CWORD - 2]}",
     "  fi",
+    "  case $command in",
+    `    ${own.map(({ name }) => name).join(" | ")}) command+=-\${COMP_WORDS[2]} at=3 ;;`,
+    "  esac",
     "  if ((COMP_CWORD == 1)); then",
     `    words=${quoted(first.join(" "))}`,
+    "  elif ((COMP_CWORD < at)); then",
+    "    case ${COMP_WORDS[1]} in",
+    ...own.map(({ name, members }) => {
+      return `      ${name}) words=${quoted(members.map((member) => member.name).join(" "))} ;;`;
+    }),
+    "    esac",
     "  else",
-    "    case ${COMP_WORDS[1]}:$before in",
+    "    case $command:$before in",
     ...values.map((line) => `  ${line}`),
-    "    *) case ${COMP_WORDS[1]}:$current in",
+    "    *) case $command:$current in",
     ...commands.map((line) => `  ${line}`),
     "      esac ;;",
     "    esac",
@@ -131,29 +171,52 @@ function zshOption(option: OptionSpec): string {
   return `${quoted(`(-${short} --${name})`)}{-${short},${long}}${rest}`;
 }
 
+/** Lines that offer `rows` for the word at the cursor. */
+const zshDescribe = (
+  indent: string,
+  what: string,
+  rows: readonly (readonly [string, string])[],
+): string[] =>
+  [
+    "local -a commands=(",
+    ...rows.map(([word, summary]) => `  ${quoted(`${word}:${zshText(summary)}`)}`),
+    ")",
+    `_describe -t commands ${quoted(what)} commands`,
+    "return",
+  ].map((line) => `${indent}${line}`);
+
 function zshScript(table: readonly Entry[]): string[] {
-  const first = [
-    ...table.map(({ name, summary }) => [name, summary] as const),
-    ...WORDS_WITHOUT_COMMAND,
-  ];
   return [
     "#compdef agent",
     `# ${HEADING}`,
     "_agent() {",
     "  if ((CURRENT == 2)); then",
-    "    local -a commands=(",
-    ...first.map(([word, summary]) => `      ${quoted(`${word}:${zshText(summary)}`)}`),
-    "    )",
-    "    _describe -t commands 'agent command' commands",
-    "    return",
+    ...zshDescribe("    ", "agent command", firstWords(table)),
     "  fi",
     "  shift words",
     "  ((CURRENT--))",
-    "  case $words[1] in",
+    "  local command=$words[1]",
+    "  case $command in",
+    ...groups(table).flatMap(({ name, members }) => [
+      `    ${name})`,
+      "      if ((CURRENT == 2)); then",
+      ...zshDescribe(
+        "        ",
+        `agent ${name} command`,
+        members.map((member) => [member.name, member.summary] as const),
+      ),
+      "      fi",
+      "      shift words",
+      "      ((CURRENT--))",
+      "      command+=-$words[1]",
+      "      ;;",
+    ]),
+    "  esac",
+    "  case $command in",
     ...table.flatMap(({ name, options, operand, offer }) => {
       const operands = offer === "nothing" ? [] : [quoted(`*:${operand}:${zshOffer(offer)}`)];
       const words = [...options.map(zshOption), ...operands].map((word) => ` \\\n        ${word}`);
-      return [`    ${name})`, `      _arguments -S${words.join("")}`, "      ;;"];
+      return [`    ${joined(name)})`, `      _arguments -S${words.join("")}`, "      ;;"];
     }),
     "  esac",
     "}",
@@ -172,20 +235,32 @@ const fishOffer = (offer: Offer): string => {
 };
 
 function fishScript(table: readonly Entry[]): string[] {
-  const first = table.map(({ name, summary }) => [name, summary] as const);
   return [
     `# ${HEADING}`,
+    "# The command on the line is this one: one word, or two.",
     "function __agent_command",
+    "    set -l words (commandline -opc) '' ''",
+    '    test "$words[2]" = "$argv[1]" -o "$words[2..3]" = "$argv[1]"',
+    "end",
+    "# The line so far is this group and nothing else.",
+    "function __agent_group",
     "    set -l words (commandline -opc)",
-    '    test "$words[2]" = "$argv[1]"',
+    '    test "$words[2..]" = "$argv[1]"',
     "end",
     "complete -c agent -f",
-    ...[...first, ...WORDS_WITHOUT_COMMAND].map(
+    ...firstWords(table).map(
       ([word, summary]) =>
         `complete -c agent -n '__agent_command ""' -a ${fishText(word)} -d ${fishText(summary)}`,
     ),
+    ...groups(table).flatMap(({ name, members }) =>
+      members.map((member) => {
+        const words = `-a ${fishText(member.name)} -d ${fishText(member.summary)}`;
+        return `complete -c agent -n '__agent_group ${name}' ${words}`;
+      }),
+    ),
     ...table.flatMap(({ name, options, offer }) => {
-      const start = `complete -c agent -n '__agent_command ${name}'`;
+      const condition = name.includes(" ") ? `"${name}"` : name;
+      const start = `complete -c agent -n '__agent_command ${condition}'`;
       const operand = fishOffer(offer);
       const optionLines = options.map((option) => {
         const short = option.short === undefined ? "" : ` -s ${option.short}`;

@@ -5,7 +5,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { COMMANDS, DROP_INS } from "../../agent/commands.ts";
+import { COMMANDS, DROP_INS, GROUPS } from "../../agent/commands.ts";
 import { completionScript } from "../../agent/ui/completion.ts";
 import { ROOT } from "../helpers/source-files.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
@@ -101,7 +101,12 @@ function fishOffers(line: string): string[] {
   return lines.map((each) => each.split("\t")[0] ?? "").sort();
 }
 
-const NAMES = COMMANDS.filter(({ hidden }) => !hidden).map(({ name }) => name);
+const SHOWN = COMMANDS.filter(({ hidden }) => !hidden).map(({ name }) => name);
+const FIRST_WORDS = [...new Set(SHOWN.map((name) => name.split(" ")[0] ?? ""))].sort();
+const MEMBERS = (group: string): string[] =>
+  SHOWN.filter((name) => name.startsWith(`${group} `))
+    .map((name) => name.slice(group.length + 1))
+    .sort();
 const FORMATS = ["legacy", "libxc", "libxl", "xapi", "xl"];
 
 /**
@@ -119,7 +124,10 @@ const ROWS: readonly (readonly [string, readonly string[]])[] = [
   ["agent sample gue", ["guest.save"]],
   ["agent completion ", ["bash", "fish", "zsh"]],
   ["agent help sam", ["sample"]],
-  ["agent help ", NAMES.toSorted()],
+  ["agent help ", FIRST_WORDS],
+  ["agent store ", MEMBERS("store")],
+  ["agent store dump --form", ["--format"]],
+  ["agent store dump gue", ["guest.save"]],
 ];
 
 const withoutOption = (word: string): string =>
@@ -140,7 +148,9 @@ for (const shell of ["bash", "zsh", "fish"] as const) {
     test("offers every command that is not hidden", async () => {
       const found = shell === "fish" ? fishOffers("agent ") : await offers(shell, "agent ");
       const commands = found.filter((word) => !word.startsWith("-"));
-      expect(commands).toEqual([...NAMES, "help"].sort());
+      expect(commands).toEqual(
+        [...new Set([...FIRST_WORDS, ...Object.keys(GROUPS), "help"])].sort(),
+      );
     }, 30_000);
 
     test("can read its script without complaint", () => {
