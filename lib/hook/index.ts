@@ -14,5 +14,6 @@ export { findRealHelper } from "./real-helper.ts";
 export { becomeHelper, superviseHelper, WORKER_STATUS } from "./save-helper.ts";
 export type { HelperEnd, OnBadStream } from "./save-helper.ts";
 export { relayForHelper } from "./save-worker.ts";
+export { verifyStoredImage } from "./stored-image.ts";
 export { describeVmEvent, parseVmEvent } from "./xapi-vm.ts";
 export { failureResponse, parsePluginCall, successResponse } from "./xml-rpc.ts";

@@ -2,7 +2,7 @@
 // helper alone, nothing hangs and nobody is left behind.
 
 import { describe, expect, test } from "bun:test";
-import { closeSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makePipe } from "../../lib/sys/index.ts";
 import { MESSAGE } from "../helpers/control-protocol.ts";
@@ -22,6 +22,7 @@ import { temporaryFolder } from "../helpers/temporary.ts";
 const SEED = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 const KILLS = Number(process.env["KILLS"] ?? 20);
 const WAIT_MS = 5000;
+const PASS = { AGENT_HELPER_ON_ERROR: "pass" };
 
 /** More than what all pipes on the way hold. */
 const STREAM = fullLibxcStream({ ...PV64, pages: 1536 });
@@ -135,12 +136,31 @@ describe("the other end of the stream", () => {
     expect([completion(ran), ran.status]).not.toEqual(["complete 0", 0]);
   });
 
+  test.each([
+    ["cut short", STREAM.subarray(0, 9000), "the end of the input"],
+    ["garbage", new Uint8Array(STREAM.byteLength).fill(7), "image_header.marker"],
+  ])("a file that is %s is refused before the helper begins", async (_, bytes, words) => {
+    using folder = temporaryFolder();
+    const scene = sceneIn(folder.path);
+    writeFileSync(scene.stream, bytes);
+    const io = openSync(scene.stream, "r");
+    const ran = await runCase(scene, { direction: "restore", io, more: {} });
+    const rest = readSync(io, new Uint8Array(STREAM.byteLength));
+    closeSync(io);
+    expect(ran).toMatchObject({ status: 1, signal: null });
+    expect(completion(ran)).toBe("none");
+    expect(ran.stderr).toContain(words);
+    expect(ran.stderr).toContain("AGENT_HELPER_ON_ERROR=pass");
+    expect(existsSync(join(folder.path, "restored"))).toBe(false);
+    expect(rest).toBe(bytes.byteLength); // Its offset is where libxl left it.
+  });
+
   test("a restore that is cut short fails as the helper alone would", async () => {
     using folder = temporaryFolder();
     const scene = sceneIn(folder.path);
     writeFileSync(scene.stream, STREAM.subarray(0, 9000));
     const io = openSync(scene.stream, "r");
-    const ran = await runCase(scene, { direction: "restore", io, more: {} });
+    const ran = await runCase(scene, { direction: "restore", io, more: {}, environment: PASS });
     closeSync(io);
     expect(completion(ran)).toBe("complete -1 5");
     expect(ran.status).toBe(0);
@@ -153,7 +173,7 @@ describe("the other end of the stream", () => {
     const scene = sceneIn(folder.path);
     writeFileSync(scene.stream, new Uint8Array(STREAM.byteLength).fill(7));
     const io = openSync(scene.stream, "r");
-    const ran = await runCase(scene, { direction: "restore", io, more: {} });
+    const ran = await runCase(scene, { direction: "restore", io, more: {}, environment: PASS });
     const rest = readSync(io, new Uint8Array(STREAM.byteLength));
     closeSync(io);
     expect(completion(ran)).toBe("complete -1 5");

@@ -10,15 +10,21 @@ import {
   type OnBadStream,
   parseHelperCall,
   superviseHelper,
+  verifyStoredImage,
 } from "../../../lib/hook/index.ts";
 import { dieBySignal } from "../../../lib/sys/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { selfCommand } from "../../self.ts";
 import { printError, printWarning } from "../../ui/log.ts";
+import { printToStderr } from "../../ui/output.ts";
+import { reportLines } from "../../ui/verify-report.ts";
 
 /** What a failed exec gives libxl: its own fork ends so when it cannot run the helper. */
 const CANNOT_RUN = 255;
+/** Of an image that is refused: libxl takes back what it has made of the guest. */
+const REFUSED = 1;
 const SIGNAL_STATUS_BASE = 128;
+const FINDINGS_LIMIT = 20;
 const ON_ERROR_VARIABLE = "AGENT_HELPER_ON_ERROR";
 
 export async function run({ argv }: Invocation): Promise<number> {
@@ -37,6 +43,11 @@ export async function run({ argv }: Invocation): Promise<number> {
   const onError: OnBadStream = environment[ON_ERROR_VARIABLE] === "cut" ? "cut" : "pass";
   const self = selfCommand();
   try {
+    // A file is there as a whole: a damaged one is refused before the helper touches the guest.
+    if (environment[ON_ERROR_VARIABLE] !== "pass") {
+      const report = verifyStoredImage(call, { selfCommand: self, limit: FINDINGS_LIMIT });
+      if (report?.verdict === "bad") return refuse(reportLines(report));
+    }
     return finish(
       await superviseHelper({ call, argv, helper, environment, selfCommand: self, onError }),
     );
@@ -44,6 +55,12 @@ export async function run({ argv }: Invocation): Promise<number> {
     if (!(error instanceof SystemError)) throw error;
     return await goWithout(error.message, argv, helper);
   }
+}
+
+function refuse(lines: readonly string[]): number {
+  const advice = `not restored; with ${ON_ERROR_VARIABLE}=pass libxl's helper tries it all the same`;
+  printToStderr([...lines, advice].map((line) => `agent: ${line}\n`).join(""));
+  return REFUSED;
 }
 
 /** The guest matters more than the check of its stream. */
