@@ -2,6 +2,7 @@
 export { setAlarm } from "./alarm.ts";
 export { borrow, reserve } from "./arena.ts";
 export type { Loan, Region } from "./arena.ts";
+export { sha256Of } from "./checksum.ts";
 export { monotonicMs, monotonicNs, realtimeMs } from "./clock.ts";
 export { errnoName, systemError } from "./errno.ts";
 export {
@@ -15,6 +16,15 @@ export {
 export type { Environment, Program } from "./exec.ts";
 export { kernelFeatures, libcVersion } from "./features.ts";
 export type { KernelFeature } from "./features.ts";
+export {
+  descriptorLimit,
+  descriptorTarget,
+  fileIdentityOf,
+  keepOnlyOnExec,
+  limitDescriptors,
+  openDescriptorNumbers,
+} from "./fd-table.ts";
+export type { DescriptorLimit } from "./fd-table.ts";
 export {
   adviseDrop,
   adviseRandom,
@@ -45,6 +55,7 @@ export type { MapResult } from "./mapping.ts";
 export { createMemfd, resizeFile, SEAL_MASK, sealMemfd, sealsOf } from "./memfd.ts";
 export { createNewFile, NewFile } from "./new-file.ts";
 export type { Existing, FileIdentity, NewFileOptions } from "./new-file.ts";
+export { hasEnded, openPidfd, SIGNAL, signalPidfd } from "./pidfd.ts";
 export { enlargePipe, makePipe, openNull, PIPE_BYTES_WANTED, spliceFully } from "./pipe.ts";
 export type { Pipe, SpliceResult } from "./pipe.ts";
 export { PollSet } from "./poll-set.ts";
@@ -52,6 +63,11 @@ export type { Wanted } from "./poll-set.ts";
 export { waitReadable, waitWritable } from "./poll.ts";
 export { becomeIdle } from "./priority.ts";
 export type { IdlePriority } from "./priority.ts";
+export { schedulingClass, setSchedulingClass } from "./scheduling.ts";
+export type { SchedulingClass } from "./scheduling.ts";
+export { isDescriptorName, notifyManager, passedDescriptors } from "./service-manager.ts";
+export type { Notification, PassedDescriptor } from "./service-manager.ts";
+export { mapShared, SharedMemory } from "./shared-memory.ts";
 export {
   acceptUnix,
   bindUnix,

@@ -1,0 +1,43 @@
+// The scheduling class of this process: SCHED_IDLE for work that must not slow anybody down, such
+// as a program that gets ready while another one serves. On Linux the class is each thread's own,
+// and the runtime has threads besides ours.
+
+import { readdirSync } from "node:fs";
+import { pointer, reserve } from "./arena.ts";
+import { EPERM, ESRCH, systemError } from "./errno.ts";
+import { lastErrno, libc } from "./libc.ts";
+
+const POLICY = { normal: 0, idle: 5 } as const;
+export type SchedulingClass = keyof typeof POLICY;
+
+const parameter = reserve(16); // struct sched_param: int priority, 0 for both.
+
+/** The class of the calling thread; undefined for one that is neither. */
+export function schedulingClass(): SchedulingClass | undefined {
+  const policy = libc.sched_getscheduler(0);
+  return policy === POLICY.normal ? "normal" : policy === POLICY.idle ? "idle" : undefined;
+}
+
+/**
+ * Puts every thread into the class; threads and children to come inherit it. False where the kernel
+ * does not let us: going back to normal wants CAP_SYS_NICE or a nice value within its limit.
+ */
+export function setSchedulingClass(wanted: SchedulingClass): boolean {
+  let isAllowed = true;
+  parameter.view.setInt32(0, 0, true);
+  for (const thread of readdirSync("/proc/self/task").map(Number)) {
+    const result = libc.sched_setscheduler(thread, POLICY[wanted], pointer(parameter.address));
+    const errno = result === -1 ? lastErrno() : 0;
+    if (result !== -1 || errno === ESRCH) continue; // A helper thread that has just ended.
+    if (errno !== EPERM) {
+      const object = `thread ${thread}`;
+      throw systemError("Cannot change how this process is scheduled", {
+        call: "sched_setscheduler",
+        errno,
+        object,
+      });
+    }
+    isAllowed = false;
+  }
+  return isAllowed;
+}

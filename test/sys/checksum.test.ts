@@ -1,0 +1,24 @@
+// SHA-256 over a descriptor.
+
+import { expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { writeSync } from "node:fs";
+import { createMemfd, sha256Of } from "../../lib/sys/index.ts";
+import { messageOf } from "../helpers/system-error.ts";
+
+test.each([0, 5, 1024 * 1024, 2 * 1024 * 1024 + 1])("the checksum of %d bytes", (length) => {
+  using file = createMemfd("summed");
+  const bytes = Buffer.alloc(length, "abc");
+  writeSync(file.number, bytes);
+  let breaths = 0;
+  const wanted = createHash("sha256").update(bytes).digest("hex");
+  expect(sha256Of(file, () => void breaths++)).toBe(wanted);
+  expect(breaths).toBe(Math.floor(length / (1024 * 1024)));
+});
+
+test("a file that changes meanwhile has no checksum", () => {
+  using file = createMemfd("summed");
+  writeSync(file.number, Buffer.alloc(1024 * 1024));
+  const change = (): void => void writeSync(file.number, "more");
+  expect(messageOf(() => sha256Of(file, change))).toContain("it changed meanwhile");
+});
