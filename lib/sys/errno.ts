@@ -154,6 +154,7 @@ export const ESPIPE = 29;
 export const EROFS = 30;
 export const EMLINK = 31;
 export const EPIPE = 32;
+export const ENOTTY = 25;
 export const ENOSYS = 38;
 export const EPROTOTYPE = 91;
 export const EOPNOTSUPP = 95;

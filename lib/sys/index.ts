@@ -3,6 +3,10 @@ export { setAlarm } from "./alarm.ts";
 export { borrow, reserve } from "./arena.ts";
 export type { Loan, Region } from "./arena.ts";
 export { sha256Of } from "./checksum.ts";
+export { isByteLocked, lockByte } from "./byte-lock.ts";
+export type { ByteLock } from "./byte-lock.ts";
+export { cloneFile } from "./clone-file.ts";
+export { CAPABILITY, hasCapability, hasOnlyCapability, keepOneForExec } from "./capabilities.ts";
 export { monotonicMs, monotonicNs, realtimeMs } from "./clock.ts";
 export { errnoName, systemError } from "./errno.ts";
 export {
@@ -14,6 +18,7 @@ export {
   replaceProgramByFd,
 } from "./exec.ts";
 export type { Environment, Program } from "./exec.ts";
+export { exchangeFiles } from "./exchange-files.ts";
 export { kernelFeatures, libcVersion } from "./features.ts";
 export type { KernelFeature } from "./features.ts";
 export {
@@ -35,8 +40,11 @@ export {
   isTerminal,
   kindOf,
   moveOffset,
+  openForBoth,
   openForReading,
   openForWriting,
+  openOrCreate,
+  openToAppend,
   pathOf,
   readAt,
   readFully,
@@ -48,6 +56,7 @@ export {
 } from "./file.ts";
 export type { FileKind } from "./file.ts";
 export { createNewFolder, NewFolder, openInFolder, PLAIN_NAME } from "./folder.ts";
+export { FolderWatch } from "./folder-watch.ts";
 export { Loop, READY_MASK } from "./loop.ts";
 export type { ReadyHandler, Timer } from "./loop.ts";
 export { isRangeCached, mapWindow, Window, WINDOW_BYTES_MAX } from "./mapping.ts";
@@ -56,7 +65,15 @@ export { createMemfd, resizeFile, SEAL_MASK, sealMemfd, sealsOf } from "./memfd.
 export { createNewFile, NewFile } from "./new-file.ts";
 export type { Existing, FileIdentity, NewFileOptions } from "./new-file.ts";
 export { hasEnded, openPidfd, SIGNAL, signalPidfd } from "./pidfd.ts";
-export { enlargePipe, makePipe, openNull, PIPE_BYTES_WANTED, spliceFully } from "./pipe.ts";
+export {
+  enlargePipe,
+  makeFifo,
+  makePipe,
+  openNull,
+  PIPE_BYTES_WANTED,
+  pokeFifo,
+  spliceFully,
+} from "./pipe.ts";
 export type { Pipe, SpliceResult } from "./pipe.ts";
 export { PollSet } from "./poll-set.ts";
 export type { Wanted } from "./poll-set.ts";
@@ -80,8 +97,33 @@ export {
 } from "./socket.ts";
 export type { Connection, Received, SocketKind, UnixAddress } from "./socket.ts";
 export { dieBySignal } from "./signals.ts";
+export { copyMemory } from "./memory-words.ts";
+export { createGrowingMemory, GrowingMemory, mapGrowingMemory } from "./growing-memory.ts";
+export { mapSharedPage, SharedPage } from "./growing-memory.ts";
+export {
+  EVENT_CHANNEL_PATH,
+  EventChannels,
+  openEventChannels,
+  VIRQ_DOMAIN_EXCEPTION,
+} from "./event-channels.ts";
+export { tryLock } from "./lock-file.ts";
+export { notifyManager } from "./notify.ts";
+export {
+  peerProcessOf,
+  receiveNow,
+  sendNow,
+  SOCKET_GONE,
+  SOCKET_WAIT,
+} from "./stream-socket.ts";
+export type { PeerProcess } from "./stream-socket.ts";
+export { DomainStates, PRIVILEGED_COMMAND_PATH } from "./xen-domains.ts";
+export type { DomainState } from "./xen-domains.ts";
+export { GRANT_DEVICE_PATH, GrantDevice, mapOwnRing, openGrantDevice } from "./xen-rings.ts";
+export type { OwnRing } from "./xen-rings.ts";
 export { sendToSyslog, SYSLOG_PATH } from "./syslog.ts";
 export type { LogLines, Severity } from "./syslog.ts";
+export { isInRepair, REPAIR, setRepair, TCP_STATE, tcpStateOf } from "./tcp-repair.ts";
+export type { RepairMode } from "./tcp-repair.ts";
 export {
   abandon,
   bytesWaiting,
