@@ -8,6 +8,9 @@ import { waitReadable } from "./poll.ts";
 
 const O_RDONLY = 0;
 const O_WRONLY = 1;
+const O_RDWR = 2;
+const O_CREAT = 0o100;
+const O_APPEND = 0o2000;
 const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 const O_NOCTTY = 0o400;
@@ -45,9 +48,18 @@ export const openForReading = (path: string): Fd => open(path, O_RDONLY);
 /** Opens an existing `path` for writing. */
 export const openForWriting = (path: string): Fd => open(path, O_WRONLY);
 
-function open(path: string, access: number): Fd {
+/** Opens an existing file or device for both, so that neither waits. */
+export const openForBoth = (path: string): Fd => open(path, O_RDWR | O_NONBLOCK);
+
+/** Opens a file for both, new and empty for its owner alone where there is none. */
+export const openOrCreate = (path: string): Fd => open(path, O_RDWR | O_CREAT, 0o600);
+
+/** Opens a file to add to its end, new for its owner alone where there is none. */
+export const openToAppend = (path: string): Fd => open(path, O_WRONLY | O_CREAT | O_APPEND, 0o600);
+
+function open(path: string, access: number, mode = 0): Fd {
   for (;;) {
-    const fd = libc.open(cPath(path), access | O_CLOEXEC | O_NOCTTY, 0);
+    const fd = libc.open(cPath(path), access | O_CLOEXEC | O_NOCTTY, mode);
     const errno = fd === -1 ? lastErrno() : 0;
     if (fd !== -1) return new Fd(fd, path);
     if (errno === EINTR) continue;

@@ -99,15 +99,13 @@ export type { Connection, Received, SocketKind, UnixAddress } from "./socket.ts"
 export { dieBySignal } from "./signals.ts";
 export { copyMemory } from "./memory-words.ts";
 export { createGrowingMemory, GrowingMemory, mapGrowingMemory } from "./growing-memory.ts";
-export { mapSharedPage, SharedPage } from "./growing-memory.ts";
+export { mapSharedPage } from "./shared-page.ts";
 export {
   EVENT_CHANNEL_PATH,
   EventChannels,
   openEventChannels,
   VIRQ_DOMAIN_EXCEPTION,
 } from "./event-channels.ts";
-export { tryLock } from "./lock-file.ts";
-export { notifyManager } from "./notify.ts";
 export {
   peerProcessOf,
   receiveNow,

@@ -49,6 +49,7 @@ const SYMBOLS = {
   madvise: { args: [ptr, u64, int], returns: int },
   memcpy: { args: [ptr, ptr, u64], returns: ptr },
   mincore: { args: [ptr, u64, ptr], returns: int },
+  mkfifo: { args: [ptr, u32], returns: int },
   mlock: { args: [ptr, u64], returns: int },
   mmap: { args: [ptr, u64, int, int, int, u64], returns: i64_fast },
   munmap: { args: [ptr, u64], returns: int },

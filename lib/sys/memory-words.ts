@@ -1,8 +1,9 @@
-// The two C shapes that system calls want in the arena: an address stored in memory, and an array
-// of C strings (argv, envp).
+// Memory by address: the two C shapes that system calls want in the arena, an address stored and an
+// array of C strings (argv, envp), and copying without a view of either side.
 
 import { assert } from "../base/index.ts";
-import type { Region } from "./arena.ts";
+import { pointer, type Region } from "./arena.ts";
+import { libc } from "./libc.ts";
 
 const ADDRESS_BYTES = 8;
 const WORD = 2 ** 32;
@@ -40,3 +41,7 @@ export function storeStrings(region: Region, at: number, texts: readonly string[
   setWord(region.view, entry, 0);
   return Math.ceil(end / ADDRESS_BYTES) * ADDRESS_BYTES;
 }
+
+/** Copies between places that do not overlap, each in memory that stays where it is. */
+export const copyMemory = (target: number, source: number, bytes: number): void =>
+  void libc.memcpy(pointer(target), pointer(source), bytes);

@@ -1,11 +1,13 @@
 // Pipes: made, enlarged, and emptied without their bytes passing through this process (splice).
 
-import { pointer, reserve } from "./arena.ts";
+import { cPath, pointer, reserve } from "./arena.ts";
 import { EAGAIN, EINTR, EINVAL, EPERM, systemError } from "./errno.ts";
 import { Fd, openForWriting } from "./file.ts";
 import { lastErrno, libc } from "./libc.ts";
 import { waitReadable } from "./poll.ts";
 
+const O_WRONLY = 1;
+const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const F_SETPIPE_SZ = 1031;
 const F_GETPIPE_SZ = 1032;
@@ -31,6 +33,22 @@ export function makePipe(): Pipe {
     readEnd: new Fd(readEnd, `fd ${readEnd} (pipe)`),
     writeEnd: new Fd(writeEnd, `fd ${writeEnd} (pipe)`),
   };
+}
+
+/** Makes a FIFO, for its owner alone. */
+export function makeFifo(path: string): void {
+  const result = libc.mkfifo(cPath(path), 0o600);
+  const errno = result === -1 ? lastErrno() : 0;
+  if (result === 0) return;
+  throw systemError(`Cannot make "${path}"`, { call: "mkfifo", errno, object: `"${path}"` });
+}
+
+/** Puts one byte into a FIFO that somebody reads; else does nothing. */
+export function pokeFifo(path: string): void {
+  const fd = libc.open(cPath(path), O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
+  if (fd === -1) return;
+  libc.write(fd, pointer(pair.address), 1);
+  libc.close(fd);
 }
 
 /** Asks for a 1 MiB pipe buffer; an unprivileged user may get less. Returns the size in bytes. */
