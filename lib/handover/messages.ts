@@ -1,0 +1,79 @@
+// The messages between the two sides of a handover: one JSON object each, one packet of a seqpacket
+// socket, descriptors beside it. Fields that a side does not know are ignored; a message or a field
+// that it needs and does not find ends the handover.
+//
+//   message       with                                   descriptors
+//   hello         protocol, version, pid, kinds          its pidfd
+//   launched      sha256, what the binary answered       -              (from the launcher)
+//   welcome       kind, state_version, settings          the holder's pidfd
+//   copy          digest                                 the copy
+//   rehearsed     digest, duration                       -
+//   descriptors   keys                                   one for each key
+//   got           count                                  -
+//   final         digest, paused_at, binary              the final file, the shared page
+//   final_keep    the same                               the same
+//   kept          -                                      -
+//   adopted       digest, attempt                        -
+//   probe         -                                      one end of a connection
+//   commit        -                                      -
+//   serving       pause                                  -
+//   stepped_back  reason                                 -
+//   refused       reason                                 -
+//   abort         reason                                 -
+
+import * as v from "valibot";
+import { RefusedError } from "../base/index.ts";
+
+/** The versions of this protocol that we speak. */
+export const PROTOCOL = { oldest: 1, newest: 1 } as const;
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const text = v.string();
+
+const message = <T extends string, E extends v.ObjectEntries>(type: T, entries: E) =>
+  v.object({ type: v.literal(type), ...entries });
+
+export const KindsSchema = v.record(v.string(), v.array(count));
+
+const final = {
+  digest: text,
+  /** CLOCK_MONOTONIC. */
+  paused_at_ms: v.number(),
+  binary: text,
+} as const;
+
+export const MessageSchema = v.variant("type", [
+  message("hello", { protocol: v.tuple([count, count]), version: text, kinds: KindsSchema }),
+  message("launched", { sha256: text, version: text, pid: count }),
+  message("welcome", { protocol: count, kind: text, state_version: count, settings: text }),
+  message("copy", { digest: text }),
+  message("rehearsed", { digest: text, duration_ms: v.number() }),
+  message("descriptors", { keys: v.array(text) }),
+  message("got", { count }),
+  message("final", final),
+  message("final_keep", final),
+  message("kept", {}),
+  message("adopted", { digest: text }),
+  message("probe", {}),
+  message("commit", {}),
+  message("serving", { pause_ms: v.number() }),
+  message("stepped_back", { reason: text }),
+  message("refused", { reason: text }),
+  message("abort", { reason: text }),
+]);
+export type Message = v.InferOutput<typeof MessageSchema>;
+
+export const encodeMessage = (given: Message): Uint8Array => Buffer.from(JSON.stringify(given));
+
+/** Throws RefusedError. */
+export function decodeMessage(bytes: Uint8Array): Message {
+  const told = Buffer.from(bytes).toString("utf8");
+  try {
+    const result = v.safeParse(MessageSchema, JSON.parse(told));
+    if (result.success) return result.output;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  const shown = told.length > 80 ? `${told.slice(0, 80)}...` : told;
+  throw new RefusedError(`Cannot understand the other side of the update: it said ${shown}`);
+}

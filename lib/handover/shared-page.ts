@@ -1,0 +1,78 @@
+// The memory that both sides of a handover see: the word that decides who serves, and a mark for
+// each descriptor that the heir has touched, so that a holder who must take over again knows whose
+// requests and replies it cannot account for.
+//
+//   +0     magic "AHND"          +8    the word (machine.ts)
+//   +4     version, 1            +12   number of descriptors
+//   +64    a byte for each descriptor, in the order of the final list: 1 once it was touched
+
+import { assert, RefusedError } from "../base/index.ts";
+import { createMemfd, Fd, mapShared, resizeFile, type SharedMemory, statOf } from "../sys/index.ts";
+import { WORD } from "./machine.ts";
+
+const MAGIC = 0x41484e44;
+const VERSION = 1;
+const [MAGIC_AT, VERSION_AT, WORD_AT, COUNT_AT] = [0, 1, 2, 3]; // In words of 32 bits.
+const MARKS_AT = 64;
+const PAGE_BYTES = 4096;
+
+/** Owns the mapping and the file. */
+export class SharedPage implements Disposable {
+  readonly file: Fd;
+  private readonly memory: SharedMemory;
+
+  private constructor(file: Fd, memory: SharedMemory) {
+    this.file = file;
+    this.memory = memory;
+  }
+
+  static create(descriptors: number): SharedPage {
+    const file = createMemfd("agent-handover");
+    resizeFile(file, Math.ceil((MARKS_AT + descriptors) / PAGE_BYTES) * PAGE_BYTES);
+    const memory = mapShared(file, "write");
+    memory.words[VERSION_AT] = VERSION;
+    memory.words[COUNT_AT] = descriptors;
+    memory.words[MAGIC_AT] = MAGIC;
+    return new SharedPage(file, memory);
+  }
+
+  /** Throws RefusedError for a file that is no such page. The page owns the descriptor. */
+  static open(file: Fd, descriptors: number): SharedPage {
+    const { size } = statOf(file.number);
+    if (size < MARKS_AT + descriptors || size % PAGE_BYTES !== 0) {
+      throw new RefusedError(`Cannot use the shared page: ${size} bytes for ${descriptors} marks`);
+    }
+    const page = new SharedPage(file, mapShared(file, "write"));
+    const { words } = page.memory;
+    if (words[MAGIC_AT] !== MAGIC || words[VERSION_AT] !== VERSION) {
+      throw new RefusedError("Cannot use the shared page: it is no handover page of version 1");
+    }
+    return page;
+  }
+
+  /** The holder serves again, unless the heir was first. True when the word is the holder's. */
+  takeBack(): boolean {
+    const found = Atomics.compareExchange(this.memory.words, WORD_AT, WORD.holder, WORD.back);
+    return found !== WORD.heir;
+  }
+
+  /** The heir is about to serve, unless the holder was first. True when the word is the heir's. */
+  takeOver(): boolean {
+    const found = Atomics.compareExchange(this.memory.words, WORD_AT, WORD.holder, WORD.heir);
+    return found === WORD.holder;
+  }
+
+  touch(index: number): void {
+    this.memory.bytes[MARKS_AT + index] = 1;
+  }
+
+  isTouched(index: number): boolean {
+    assert(index < this.memory.words[COUNT_AT]!, "a mark belongs to a descriptor of the list");
+    return this.memory.bytes[MARKS_AT + index] !== 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.memory[Symbol.dispose]();
+    this.file[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,133 @@
+// What a long-running program gives to this room so that it can be replaced, and what its successor
+// gives. Nothing here knows a format: state is bytes, descriptors have keys.
+//
+//   Survivor   the program that has the clients now
+//   Heir       the same program's successor, before it serves: it checks, adopts, answers a probe
+//
+// All calls are synchronous; the program's own loop runs between them.
+
+import type { Fd } from "../sys/index.ts";
+
+/** What a survivor's copy is checked against: an order-free sum over all that must be the same. */
+export type Digest = string;
+
+export interface CarriedDescriptor {
+  /** Never used for another descriptor while the program lives: a number that counts up, say. */
+  readonly key: string;
+  readonly fd: Fd;
+}
+
+/** A copy of the whole state, made in slices while clients are being served. */
+export interface Snapshot extends Disposable {
+  /** Goes on copying for about `budgetMs`. True when the copy is whole. */
+  advance(budgetMs: number): boolean;
+  /** Of the whole copy: a memory file, and what its content must sum up to. */
+  readonly file: Fd;
+  readonly digest: Digest;
+}
+
+/** A conversation that the holder has with the heir as one more client. */
+export interface ProbeTalk {
+  /** What to send first. */
+  readonly opening: Uint8Array;
+  /** All bytes that came in answer to the last ones sent. Throws RefusedError for a wrong answer. */
+  next(answer: Uint8Array): ProbeStep;
+}
+export type ProbeStep =
+  /** The answer is not whole yet. */
+  | { readonly kind: "more" }
+  | { readonly kind: "send"; readonly bytes: Uint8Array }
+  | { readonly kind: "right" };
+
+/** How many of what goes over, for reports: connections, watches, transactions, nodes, bytes. */
+export type Counts = Readonly<Record<string, number>>;
+
+export interface Survivor {
+  /** "store", "relay" ... The heir must know it. */
+  readonly kind: string;
+  /** Of the copy and the difference; the heir must be able to read it. */
+  readonly stateVersion: number;
+  /** What the heir needs besides the state to be the same program; its own business. */
+  readonly settings: string;
+  /** What stands in the way, by name: each makes the update refused before anything stops. */
+  obstacles(): readonly string[];
+  counts(): Counts;
+  snapshot(): Snapshot;
+  /** Everything to be carried, in one order: what is new since the last call stands at the end. */
+  descriptors(): readonly CarriedDescriptor[];
+  /** Stops waiting on clients. */
+  pause(): void;
+  /** Serves again, nothing having changed since pause(). */
+  resume(outcome: Outcome): void;
+  /** After pause(): what neither the copy nor shared memory among the descriptors holds. */
+  difference(): Uint8Array;
+  /** Of the state as it stands after pause(). */
+  digest(): Digest;
+  probe(): ProbeTalk;
+  /**
+   * Serves again on what an heir has left in shared memory: an operation that it was in the middle
+   * of is undone. Connections whose keys are in `touched` have had traffic with it, and are closed.
+   */
+  adoptAgain(touched: ReadonlySet<string>, outcome: Outcome): void;
+  /** The heir serves. Ends the program's loop; unlinks nothing. */
+  leave(): void;
+}
+
+/** How an update went, for whoever asked for it and for the report. */
+export type Outcome =
+  /** The program that serves now is the new one. */
+  | { readonly kind: "updated"; readonly report: UpdateReport }
+  /** The old program serves on: it refused, or went back. */
+  | { readonly kind: "kept"; readonly reason: string; readonly report: UpdateReport };
+
+/** In this order, as far as they were reached; milliseconds. */
+export interface UpdateReport {
+  readonly way: Way;
+  readonly generation: number;
+  readonly binary: string;
+  readonly sha256: string | null;
+  readonly version: string | null;
+  readonly counts: Counts;
+  readonly phases_ms: Readonly<Record<string, number>>;
+  readonly pause_ms: { readonly predicted: number | null; readonly measured: number | null };
+}
+
+export type Way = "promote" | "in_place";
+
+/** What the heir is told about the connections it must not have touched before the word is its. */
+export type Touch = (key: string) => void;
+
+export interface Adoption {
+  readonly difference: Uint8Array;
+  /** By key, in the order of the holder's list. The heir owns them from here on. */
+  readonly descriptors: ReadonlyMap<string, Fd>;
+  /**
+   * To be called, while `isShared()`, before the first byte is read from or written to the
+   * descriptor of that key.
+   */
+  readonly touch: Touch;
+}
+
+export interface Heir {
+  /** Checks the copy as if it were hostile. Returns its digest; throws RefusedError. */
+  rehearse(copy: Fd): Digest;
+  /**
+   * Takes the state over without changing anything, and without serving. Returns its digest; throws
+   * RefusedError.
+   */
+  adopt(adoption: Adoption): Digest;
+  /** Serves one more client, the holder; it ends by itself. The only one before serve(). */
+  serveProbe(fd: Fd): void;
+  /** Serves everybody. Returns what makes this program replaceable in its turn. */
+  serve(outcome: Outcome): Survivor;
+  /** Calls back once, after the first requests were served or when there are none. */
+  onFirstServed(report: () => void): void;
+}
+
+/** By kind: the state versions it can adopt, and the heir for the holder's settings. */
+export type Heirs = Readonly<
+  Record<
+    string,
+    { readonly stateVersions: readonly number[]; readonly start: (settings: string) => Heir }
+  >
+>;
