@@ -29,4 +29,9 @@ export const DROP_INS: readonly DropIn[] = [
     summary: "libxl's save helper: runs the real one and verifies its stream",
     load: () => import("./commands/hook/save-helper.ts"),
   },
+  {
+    name: "passt-repair",
+    summary: "passt's TCP repair helper, which leaves no connection frozen",
+    load: () => import("./commands/device/passt-repair.ts"),
+  },
 ];

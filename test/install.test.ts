@@ -315,7 +315,9 @@ describe("install.sh takes care of", () => {
 const shellcheck = Bun.which("shellcheck");
 const whyNot = shellcheck === null ? " (skipped: there is no shellcheck)" : "";
 test.skipIf(shellcheck === null)(`shellcheck finds nothing in the shell scripts${whyNot}`, () => {
-  const scripts = ["install.sh", ".ci/run"].map((name) => join(ROOT, name));
+  const scripts = ["install.sh", ".ci/run", ".ci/fetch-device-parts"].map((name) =>
+    join(ROOT, name),
+  );
   const { exitCode, stdout } = Bun.spawnSync(["shellcheck", ...scripts]);
   expect({ exitCode, stdout: stdout.toString() }).toEqual({ exitCode: 0, stdout: "" });
 });
