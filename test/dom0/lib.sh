@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# What the jobs of test/dom0 share; they source it. A job runs as root in the dom0 of a test host, in
+# a folder of its own with the program "agent" and install.sh in it. Guests are those of /lab/cfg; what
+# a job leaves in /lab/out comes back. It ends with `finish`: status 0 when nothing failed.
+cd "$(dirname "$0")" || exit 1
+chmod +x agent
+agent=$PWD/agent
+console=/var/log/xen/console
+out=/lab/out
+failures=0
+checks=0
+mkdir -p "$out"
+[ -e /dev/stdin ] || { ln -s /proc/self/fd /dev/fd && ln -s fd/0 /dev/stdin; } # As udev does.
+PYTHONPATH=$(echo /usr/lib/xen-*/lib/python) && export PYTHONPATH # For verify-stream-v2.
+
+say() { echo "## $(cut -d' ' -f1 /proc/uptime) $*"; }
+fail() {
+  say "FAILED: $*"
+  failures=$((failures + 1))
+}
+check() { # WHAT COMMAND...
+  local what=$1
+  shift
+  checks=$((checks + 1))
+  if "$@"; then say "ok: $what"; else fail "$what (status $?)"; fi
+}
+# For a command in a check whose output is not wanted here.
+logged() { # LOG COMMAND...
+  local log=$1
+  shift
+  "$@" >"$log" 2>&1
+}
+# A figure for the table of results: run.sh collects them.
+figure() { # WHAT VALUE
+  say "figure: $1: $2"
+}
+finish() {
+  say "$checks checks, $failures failures"
+  exit $((failures > 0))
+}
+
+lives() { [ "$(xl list "$1" 2>/dev/null | wc -l)" -eq 2 ]; }
+is_gone() { ! lives "$1"; }
+# What a guest says of itself; one that came by migration has a log of another name.
+rounds() { cat "$console/guest-$1.log" "$console/guest-$1--incoming.log" 2>/dev/null | grep -c 'domU round'; }
+# Until it says something more.
+speaks() { # NAME SECONDS
+  local before
+  before=$(rounds "$1")
+  for _ in $(seq "$2"); do
+    [ "$(rounds "$1")" -gt "$before" ] && return 0
+    sleep 1
+  done
+  tail -5 "$console/guest-$1.log"
+  return 1
+}
+begin() { # NAME
+  xl create "/lab/cfg/$1.cfg" >/dev/null && speaks "$1" 120
+}
+# Until COMMAND succeeds.
+within() { # SECONDS COMMAND...
+  local seconds=$1
+  shift
+  for _ in $(seq "$seconds"); do
+    "$@" && return 0
+    sleep 1
+  done
+  return 1
+}
+# Milliseconds that COMMAND takes; its output goes to LOG.
+milliseconds() { # LOG COMMAND...
+  local log=$1 from
+  shift
+  from=$(date +%s%N)
+  "$@" >"$log" 2>&1
+  local status=$?
+  echo $((($(date +%s%N) - from) / 1000000))
+  return $status
+}
+# shellcheck disable=SC2009 # pgrep shows no arguments of its own choice.
+left_behind() { ps -eo pid,args | grep -E 'save-(helper|worker|domain)|restore-domain' | grep -v grep; }
+none_left() { ! left_behind; }
+
+say "$("$agent" --version)"

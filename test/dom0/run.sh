@@ -1,0 +1,73 @@
+#!/bin/bash
+# Runs jobs of this folder in a real Xen dom0: an emulated host that boots in seconds.
+#
+#   test/dom0/run.sh NAME...|all     install save-helper streams remus store live-update ...
+#
+# The lab (its build-lab.sh and lab-run.sh) is looked for in $AGENT_TEST_LAB, else in ../shared/lab
+# beside the repository. It is built once, in six minutes, into $AGENT_TEST_LAB_BUILT, else a cache
+# folder; with XEN=4.17 another one of that version. Results: a line for every job, the figures, and a
+# folder for each job in $OUT (default: a new one in /tmp). Status 0 when every job is green, 77 when
+# there is no lab to build.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+lab=${AGENT_TEST_LAB:-$root/../shared/lab}
+xen=${XEN:-4.20}
+declare -A suites=([4.20]=trixie [4.17]=bookworm)
+built=${AGENT_TEST_LAB_BUILT:-${XDG_CACHE_HOME:-$HOME/.cache}/agent-ci/lab-$xen}
+results=${OUT:-$(mktemp -d /tmp/agent-dom0.XXXXXX)}
+
+# What a job needs besides the defaults of the lab: settings of lab-run.sh, by name.
+settings_of() {
+  case $1 in
+    store | live-update | long-run) echo "XENSTORED=job TIMEOUT=3600" ;;
+    remus | snapshot) echo "DOM0MEM=1200 MEM=2500 TIMEOUT=1800" ;;
+    *) echo "TIMEOUT=1800" ;;
+  esac
+}
+
+jobs_here() {
+  local path
+  for path in "$here"/*.sh; do
+    case $(basename "$path" .sh) in
+      run | lib | xenstored) ;;
+      *) basename "$path" .sh ;;
+    esac
+  done
+}
+
+build_lab() {
+  [ -f "$lab/build-lab.sh" ] || {
+    echo "run.sh: there is no lab: \"$lab/build-lab.sh\" does not exist; name its folder in AGENT_TEST_LAB" >&2
+    exit 77
+  }
+  [ -f "$built/dom0.img" ] && [ -f "$built/initrd.img" ] && return
+  echo "building the lab of Xen $xen into $built"
+  mkdir -p "$built"
+  SUITE=${suites[$xen]} XENVER=$xen bash "$lab/build-lab.sh" "$built" >"$built/build.log" 2>&1 ||
+    { tail -20 "$built/build.log" >&2 && exit 1; }
+}
+
+run_job() { # NAME: the last lines of its output tell how it went.
+  local name=$1 out=$results/$1 status=0 files=("$here/lib.sh" "$root/dist/agent" "$root/install.sh")
+  [ -f "$here/$name.sh" ] || { echo "run.sh: there is no job \"$name\": wanted one of $(jobs_here | xargs) or all" >&2; exit 2; }
+  [ ! -f "$here/xenstored.sh" ] || files+=("$here/xenstored.sh")
+  mkdir -p "$out"
+  # shellcheck disable=SC2046 # A list of plain words.
+  env $(settings_of "$name") LAB="$built" OUT="$out" \
+    bash "$lab/lab-run.sh" "$here/$name.sh" "${files[@]}" >"$out/job.txt" 2>&1 || status=$?
+  grep -E 'FAILED|figure:|checks,' "$out/job.txt" | sed "s/^## [0-9.]* /  $name: /" || true
+  if [ "$status" = 0 ]; then echo "ok      $name"; else echo "FAILED  $name (status $status, see $out)"; fi
+  return "$status"
+}
+
+[ $# -gt 0 ] || { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2; }
+names=("$@")
+[ "$1" != all ] || mapfile -t names < <(jobs_here)
+build_lab
+[ -x "$root/dist/agent" ] || { echo "run.sh: there is no $root/dist/agent: sh install.sh --try builds it" >&2; exit 2; }
+echo "Xen $xen, $("$root/dist/agent" --version), results in $results"
+failed=0
+for name in "${names[@]}"; do run_job "$name" || failed=$((failed + 1)); done
+echo "${#names[@]} jobs, $failed failed"
+exit $((failed > 0))
