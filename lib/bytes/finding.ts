@@ -16,7 +16,10 @@ export type Layer =
   | "hvm_context"
   | "qemu"
   | "manifest"
-  | "pack";
+  | "pack"
+  | "qcow2"
+  | "checkpoint"
+  | "xenstore";
 
 /** Where a header or record stands. Offsets are absolute in the input. */
 export interface Place {

@@ -1,0 +1,187 @@
+// A QMP client on the runtime's own loop, over a unix socket; also of QEMU's guest agent, which
+// speaks the same lines without a greeting.
+//
+// QEMU serves one client at a time: a second connection is accepted and then hears nothing, not
+// even a greeting, until the first has gone. So there is a deadline on the greeting as on every
+// reply. A request whose deadline passed may still be carried out: the connection is not used any
+// further, and the caller has to look at what is there.
+
+import type { Socket } from "bun";
+import { assert } from "../base/index.ts";
+import { type Arguments, type Monitor, MonitorError, type MonitorFailure } from "./monitor.ts";
+import { QmpGarbage, type QmpMessage, qmpReader, requestLine } from "./qmp-wire.ts";
+
+export interface QmpOptions {
+  readonly path: string;
+  /** For messages. */
+  readonly name: string;
+  readonly greetingMs: number;
+  readonly replyMs: number;
+  onEvent?(name: string, data: unknown): void;
+}
+
+interface Waiting {
+  readonly command: string;
+  readonly timer: ReturnType<typeof setTimeout>;
+  resolve(value: unknown): void;
+  reject(error: MonitorError): void;
+}
+
+/** Connects, hears the greeting and leaves negotiation mode. Throws MonitorError. */
+export async function connectQmp(options: QmpOptions): Promise<Monitor> {
+  const client = new Client(options);
+  try {
+    await client.open();
+    await client.greeting();
+    await client.execute("qmp_capabilities", undefined, options.greetingMs);
+    return client;
+  } catch (error) {
+    client.end();
+    throw error;
+  }
+}
+
+/**
+ * Connects to a guest agent. It has no greeting: an answer to guest-sync proves that it lives.
+ * (qemu-ga runs in the guest; where the guest has none the socket is there and stays silent.)
+ */
+export async function connectGuestAgent(options: QmpOptions): Promise<Monitor> {
+  const client = new Client(options);
+  try {
+    await client.open();
+    const id = 1 + Math.floor(Math.random() * 2 ** 31);
+    const answer = await client.execute("guest-sync", { id }, options.greetingMs);
+    if (answer !== id) throw client.failed("lost", `guest-sync answered ${JSON.stringify(answer)}`);
+    return client;
+  } catch (error) {
+    client.end();
+    throw error;
+  }
+}
+
+class Client implements Monitor {
+  readonly name: string;
+  private readonly options: QmpOptions;
+  private readonly waiting = new Map<number, Waiting>();
+  private socket: Socket<undefined> | undefined;
+  private unsent: Uint8Array[] = [];
+  private lastId = 0;
+  private broken: MonitorError | undefined;
+  private readonly greeted = Promise.withResolvers<void>();
+
+  constructor(options: QmpOptions) {
+    this.options = options;
+    this.name = options.name;
+    this.greeted.promise.catch(() => {}); // Not every use waits for it.
+  }
+
+  failed(failure: MonitorFailure, what: string, cause?: unknown): MonitorError {
+    return new MonitorError(`Cannot use ${this.name}: ${what}`, { failure, cause });
+  }
+
+  async open(): Promise<void> {
+    const read = qmpReader();
+    const handlers = {
+      data: (_: unknown, bytes: Uint8Array) => this.receive(read, bytes),
+      drain: () => this.flush(),
+      close: () => this.breakOff(this.failed("lost", "it closed the connection")),
+      error: (_: unknown, error: Error) => this.breakOff(this.failed("lost", error.message, error)),
+    };
+    try {
+      const { path } = this.options;
+      this.socket = await Bun.connect<undefined>({ unix: path, socket: handlers });
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+      const isBusy = code === "EAGAIN";
+      const what = isBusy ? "another client has it" : `connect failed with ${code}`;
+      throw this.failed(isBusy ? "busy" : "gone", what, error);
+    }
+  }
+
+  async greeting(): Promise<void> {
+    const { greetingMs } = this.options;
+    const timer = setTimeout(() => {
+      const what = `no greeting within ${greetingMs} ms: another client has it, or QEMU hangs`;
+      this.greeted.reject(this.failed("busy", what));
+    }, greetingMs);
+    try {
+      await this.greeted.promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  execute(command: string, given?: Arguments, timeoutMs?: number): Promise<unknown> {
+    if (this.broken !== undefined) return Promise.reject(this.broken);
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const id = ++this.lastId;
+    const limitMs = timeoutMs ?? this.options.replyMs;
+    const timer = setTimeout(() => {
+      this.breakOff(this.failed("lost", `no reply to ${command} within ${limitMs} ms`));
+    }, limitMs);
+    this.waiting.set(id, { command, timer, resolve, reject });
+    this.unsent.push(new TextEncoder().encode(requestLine({ command, arguments: given, id })));
+    this.flush();
+    return promise;
+  }
+
+  private flush(): void {
+    for (;;) {
+      const [first] = this.unsent;
+      if (first === undefined || this.socket === undefined) return;
+      const put = this.socket.write(first);
+      if (put < first.byteLength) {
+        this.unsent[0] = first.subarray(Math.max(0, put)); // `drain` tells when there is room.
+        return;
+      }
+      this.unsent.shift();
+    }
+  }
+
+  private receive(read: (bytes: Uint8Array) => QmpMessage[], bytes: Uint8Array): void {
+    try {
+      for (const message of read(bytes)) this.take(message);
+    } catch (error) {
+      if (!(error instanceof QmpGarbage)) throw error;
+      this.breakOff(this.failed("lost", `it does not speak QMP: ${error.message}`, error));
+    }
+  }
+
+  private take(message: QmpMessage): void {
+    if (message.kind === "greeting") return this.greeted.resolve();
+    if (message.kind === "event") return this.options.onEvent?.(message.name, message.data);
+    const waiting = typeof message.id === "number" ? this.waiting.get(message.id) : undefined;
+    if (waiting === undefined) {
+      throw new QmpGarbage(`a reply to a request that was not sent (id ${String(message.id)})`);
+    }
+    this.waiting.delete(message.id as number);
+    clearTimeout(waiting.timer);
+    if (message.kind === "return") return waiting.resolve(message.value);
+    const text = `${this.name} refused ${waiting.command}: ${message.desc}`;
+    const options = { failure: "refused", qemuClass: message.class } as const;
+    waiting.reject(new MonitorError(text, options));
+  }
+
+  /** The first reason stays; whoever waits hears it, and so does every later request. */
+  private breakOff(reason: MonitorError): void {
+    if (this.broken !== undefined) return;
+    this.broken = reason;
+    this.greeted.reject(reason);
+    for (const { timer, reject } of this.waiting.values()) {
+      clearTimeout(timer);
+      reject(reason);
+    }
+    this.waiting.clear();
+    this.socket?.end();
+  }
+
+  end(): void {
+    this.breakOff(this.failed("gone", "the connection was closed"));
+  }
+
+  close(): Promise<void> {
+    assert(this.waiting.size === 0, "nobody waits for a reply when a monitor is closed");
+    this.end();
+    return Promise.resolve();
+  }
+}
