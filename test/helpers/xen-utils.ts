@@ -8,7 +8,8 @@ import { join } from "node:path";
 
 const PACKAGE = "xen-utils-4.17";
 const CACHE = join(tmpdir(), `agent-${PACKAGE}-${process.getuid?.() ?? 0}`);
-const FOLDER = process.env.AGENT_TEST_XEN_UTILS ?? CACHE;
+/** Where the package is unpacked, if it is. */
+export const XEN_UTILS_FOLDER = process.env.AGENT_TEST_XEN_UTILS ?? CACHE;
 /** What the script's first line names; a wrapper of it elsewhere in PATH may be slower. */
 const PYTHON = "/usr/bin/python3";
 
@@ -21,7 +22,7 @@ export interface ReferenceTool {
 
 /** undefined where the package or Python is absent. */
 export function referenceTool(): ReferenceTool | undefined {
-  const versions = join(FOLDER, "usr/lib");
+  const versions = join(XEN_UTILS_FOLDER, "usr/lib");
   const python = existsSync(PYTHON) ? PYTHON : Bun.which("python3");
   if (!existsSync(versions) || python === null) return undefined;
   const version = readdirSync(versions).find((name) => name.startsWith("xen-"));
@@ -33,7 +34,7 @@ export function referenceTool(): ReferenceTool | undefined {
 /** A test's title, with the reason where it is skipped. */
 export const referenceTitle = (title: string, tool: ReferenceTool | undefined): string =>
   tool === undefined
-    ? `${title} (skipped: no unpacked ${PACKAGE} in ${FOLDER}, or no Python)`
+    ? `${title} (skipped: no unpacked ${PACKAGE} in ${XEN_UTILS_FOLDER}, or no Python)`
     : title;
 
 /** Downloads and unpacks the package, on a Debian that offers it; quietly gives up elsewhere. */

@@ -1,0 +1,99 @@
+// A raw client of a xenstore daemon's socket that waits by itself, so that tests and fuzzers say in
+// which order things happen on several connections.
+
+import { readSync, writeSync } from "node:fs";
+import { connectUnix, type Fd, PollSet } from "../../lib/sys/index.ts";
+import { Inbox, type Message, messageBytes, OP, type OpName } from "./store-wire.ts";
+
+/** For a daemon that has to answer: nobody waits so long but where something is broken. */
+export const ANSWER_MS = 3_000;
+
+const buffer = new Uint8Array(64 * 1024);
+
+export class StoreSocket implements Disposable {
+  private readonly fd: Fd;
+  private readonly poll = new PollSet();
+  private readonly inbox = new Inbox();
+  private requests = 0;
+  /** Events that arrived while something else was waited for. */
+  readonly events: Message[] = [];
+  isClosed = false;
+
+  constructor(path: string) {
+    this.fd = connectUnix({ path, kind: "stream", waitMs: ANSWER_MS });
+    this.poll.add(this.fd, "readable");
+  }
+
+  /** Sends all of it, waiting as long as need be; false where the daemon has hung up. */
+  sendBytes(bytes: Uint8Array): boolean {
+    try {
+      for (let sent = 0; sent < bytes.length;) {
+        sent += writeSync(this.fd.number, bytes, sent, bytes.length - sent);
+      }
+      return true;
+    } catch (error) {
+      if (!isHangUp(error)) throw error;
+      return false;
+    }
+  }
+
+  /** Sends a request; returns its number. */
+  send(op: OpName | number, body: string, transaction: number): number {
+    const request = ++this.requests;
+    const type = typeof op === "number" ? op : OP[op];
+    this.sendBytes(messageBytes({ type, request, transaction, body }));
+    return request;
+  }
+
+  /** The next message of any kind; undefined at the end, or when none comes in time. */
+  receive(waitMs: number): Message | undefined {
+    for (;;) {
+      const message = this.inbox.take();
+      if (message !== undefined) return message;
+      if (this.isClosed || !this.fill(waitMs)) return undefined;
+    }
+  }
+
+  /** Sends a request and waits for its reply; undefined where the daemon hangs up instead. */
+  ask(op: OpName | number, body: string, transaction: number): Message | undefined {
+    const request = this.send(op, body, transaction);
+    return this.reply(request);
+  }
+
+  /** The reply to a request; events before it are kept aside. */
+  reply(request: number): Message | undefined {
+    for (;;) {
+      const message = this.receive(ANSWER_MS);
+      if (message === undefined) {
+        if (this.isClosed) return undefined;
+        throw new Error(`Request ${request} was not answered in ${ANSWER_MS} ms`);
+      }
+      if (message.type !== OP.WATCH_EVENT) return message;
+      this.events.push(message);
+    }
+  }
+
+  /** One read of what is there; false where nothing came in time, or nothing will. */
+  private fill(waitMs: number): boolean {
+    if (!this.poll.wait(waitMs)) return false;
+    try {
+      const got = readSync(this.fd.number, buffer);
+      if (got === 0) this.isClosed = true;
+      else this.inbox.add(buffer.subarray(0, got));
+      return got > 0;
+    } catch (error) {
+      if (!isHangUp(error)) throw error;
+      this.isClosed = true;
+      return false;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.isClosed = true;
+    this.poll[Symbol.dispose]();
+    this.fd[Symbol.dispose]();
+  }
+}
+
+const isHangUp = (error: unknown): boolean =>
+  ["EPIPE", "ECONNRESET"].includes((error as NodeJS.ErrnoException).code ?? "");
