@@ -17,6 +17,7 @@ export type Layer =
   | "qemu"
   | "manifest"
   | "pack"
+  | "passt"
   | "qcow2"
   | "checkpoint"
   | "xenstore";

@@ -23,6 +23,7 @@ import { mutateBytes } from "./mutate-bytes.ts";
 import { mutatePlan } from "./mutate-plan.ts";
 import { onceIn, pick, type Random } from "./random.ts";
 import { relay } from "./relay-fuzzer.ts";
+import { storeState } from "./store-state-fuzzer.ts";
 
 export interface Fuzzer {
   readonly name: string;
@@ -175,7 +176,15 @@ const qemu: Fuzzer = {
 
 // ---- The registry -------------------------------------------------------------------------------
 
-export const FUZZERS: readonly Fuzzer[] = [plans, bytes, sources, hvmContext, qemu, relay];
+export const FUZZERS: readonly Fuzzer[] = [
+  plans,
+  bytes,
+  sources,
+  hvmContext,
+  qemu,
+  relay,
+  storeState,
+];
 
 /** Fails on purpose, for about one seed in a hundred: it tests that failures are reported. */
 export const CANARY: Fuzzer = {
