@@ -22,8 +22,11 @@ export {
   libxcRecordOf,
   OPTION_BIG_ENDIAN_MASK,
   P2M_FRAMES_HEAD,
+  PAGE_TYPES,
+  pfnOf,
   PV_INFO,
   TSC_INFO,
+  TYPE_SHIFT,
   VCPU_HEAD,
 } from "./libxc/index.ts";
 export {
@@ -81,8 +84,22 @@ export {
 } from "./relay/index.ts";
 export type { GatePipe, OnError, OwnedEnd, RelayReport, RelayResult } from "./relay/index.ts";
 export { sampleStream } from "./sample.ts";
-export { squashStream, SquashReportSchema } from "./squash/index.ts";
+export { Chooser, fateOf, isBatch, isVcpuRecord, PageReader, refusal } from "./final/index.ts";
+export type { PageEntry } from "./final/index.ts";
+export { PageIndex } from "./page-index.ts";
+export { BATCH_PFNS_MAX, PageBatch, squashStream, SquashReportSchema } from "./squash/index.ts";
 export type { SquashReport } from "./squash/index.ts";
 export { VerifyReportSchema, verifyStream, withError } from "./verify/index.ts";
 export type { VerifyListener, VerifyReport } from "./verify/index.ts";
-export type { HeaderEvent, Piece, StreamRecord } from "./walk/index.ts";
+export { walk } from "./walk/index.ts";
+export type {
+  HeaderEvent,
+  PfnList,
+  Piece,
+  StreamRecord,
+  Visitor,
+  WalkEnd,
+  Want,
+} from "./walk/index.ts";
+export { beginRecord, NO_TAIL, writeRecord } from "./write/index.ts";
+export { BANNER } from "./xl/index.ts";

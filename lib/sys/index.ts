@@ -142,10 +142,13 @@ export type { Blame, Bytes } from "./transfer.ts";
 export {
   beginWriteback,
   copyFileRange,
+  punchHole,
   spliceFromFile,
   spliceFromPipe,
+  syncData,
   syncFile,
   writeAt,
+  writeBytesAt,
   writeError,
   writeFully,
 } from "./write.ts";

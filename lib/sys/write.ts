@@ -28,6 +28,8 @@ import { waitReadable, waitWritable } from "./poll.ts";
 
 const SPLICE_F_MOVE = 1;
 const SYNC_FILE_RANGE_WRITE = 2;
+/** FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE */
+const PUNCH_HOLE = 3;
 
 const REASONS: Readonly<Record<number, string>> = {
   [ENOSPC]: "the disk is full",
@@ -69,6 +71,20 @@ export function writeAt(fd: Fd, address: number, bytes: number, fileOffset: numb
   for (let done = 0; done < bytes;) {
     const at = fileOffset + done;
     const put = libc.pwrite(fd.number, pointer(address + done), bytes - done, at);
+    const errno = put === -1 ? lastErrno() : 0;
+    if (put >= 0) done += put;
+    else if (errno !== EINTR) {
+      throw writeError(fd.name, { call: "pwrite", errno, object: fd.name });
+    }
+  }
+}
+
+/** Writes an array at `fileOffset`; it is not moved while a call has it. */
+export function writeBytesAt(fd: Fd, from: Uint8Array, fileOffset: number): void {
+  for (let done = 0; done < from.byteLength;) {
+    const at = fileOffset + done;
+    const data = done === 0 ? from : from.subarray(done);
+    const put = libc.pwrite(fd.number, data, from.byteLength - done, at);
     const errno = put === -1 ? lastErrno() : 0;
     if (put >= 0) done += put;
     else if (errno !== EINTR) {
@@ -178,6 +194,21 @@ export function spliceFromPipe(pipe: Fd, target: Fd, bytes: number): number {
 export const beginWriteback = (fd: Fd, { fileOffset, bytes }: FileRange): void =>
   // Only a hint: what it cannot start, the sync does.
   void libc.sync_file_range(fd.number, fileOffset, bytes, SYNC_FILE_RANGE_WRITE);
+
+/** Waits until what was written can be read back after a power cut; its times may be older. */
+export function syncData(fd: Fd): void {
+  for (;;) {
+    const result = libc.fdatasync(fd.number);
+    const errno = result === -1 ? lastErrno() : 0;
+    if (result === 0) return;
+    if (errno !== EINTR) throw writeError(fd.name, { call: "fdatasync", errno, object: fd.name });
+  }
+}
+
+/** Gives the disk back what a stretch of a file takes; it reads as zeros. False: it cannot. */
+export function punchHole(fd: Fd, { fileOffset, bytes }: FileRange): boolean {
+  return libc.fallocate(fd.number, PUNCH_HOLE, fileOffset, bytes) === 0;
+}
 
 /** Waits until what was written is on the disk. */
 export function syncFile(fd: Fd): void {

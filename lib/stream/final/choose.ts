@@ -102,6 +102,10 @@ export function fateOf(record: StreamRecord): Fate {
   }
 }
 
+/** Whether a record is of one vcpu: its head says of which. */
+export const isVcpuRecord = ({ layer, type }: StreamRecord): boolean =>
+  layer === "libxc" && VCPU_TYPES.has(type);
+
 /** Savers of Xen 4.6 to 4.8 wrote records without contents, which restore passes over. */
 const isEmptyVcpu = ({ type, bodyBytes }: StreamRecord): boolean =>
   VCPU_TYPES.has(type) && bodyBytes <= sizeOf(VCPU_HEAD);
