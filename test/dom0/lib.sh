@@ -7,6 +7,8 @@ chmod +x agent
 agent=$PWD/agent
 console=/var/log/xen/console
 out=/lab/out
+# shellcheck source=/dev/null # Made by run.sh: short=1 where few rounds are wanted.
+. ./settings.sh
 failures=0
 checks=0
 mkdir -p "$out"
@@ -54,8 +56,21 @@ speaks() { # NAME SECONDS
   tail -5 "$console/guest-$1.log"
   return 1
 }
-begin() { # NAME
-  xl create "/lab/cfg/$1.cfg" >/dev/null && speaks "$1" 120
+begin() { # NAME [CONFIG]
+  xl create "${2:-/lab/cfg/$1.cfg}" >/dev/null && speaks "$1" 120
+}
+# A config like that of /lab/cfg/NAME.cfg with the guest of test/dom0/guest; prints its path.
+config_for() { # NAME WORDS-FOR-THE-GUEST [LINE-OF-CONFIG...]
+  local name=$1 words=$2 path=$PWD/$1.cfg
+  shift 2
+  sed -e "s|^ramdisk.*|ramdisk = \"$PWD/guest.gz\"|" -e "s|^extra.*|extra = \"console=ttyS0 console=hvc0 $words\"|" \
+    "/lab/cfg/$name.cfg" >"$path"
+  printf '%s\n' "$@" >>"$path"
+  echo "$path"
+}
+# The last line on a guest's console that has PATTERN.
+last_word() { # NAME PATTERN
+  cat "$console/guest-$1.log" "$console/guest-$1--incoming.log" 2>/dev/null | tr -d '\r' | grep -E "$2" | tail -1
 }
 # Until COMMAND succeeds.
 within() { # SECONDS COMMAND...

@@ -6,8 +6,8 @@
 # The lab (its build-lab.sh and lab-run.sh) is looked for in $AGENT_TEST_LAB, else in ../shared/lab
 # beside the repository. It is built once, in six minutes, into $AGENT_TEST_LAB_BUILT, else a cache
 # folder; with XEN=4.17 another one of that version. Results: a line for every job, the figures, and a
-# folder for each job in $OUT (default: a new one in /tmp). Status 0 when every job is green, 77 when
-# there is no lab to build.
+# folder for each job in $OUT (default: a new one in /tmp). AGENT_LAB_SHORT=1 makes few rounds. Status
+# 0 when every job is green, 77 when there is no lab to build.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -48,11 +48,26 @@ build_lab() {
     { tail -20 "$built/build.log" >&2 && exit 1; }
 }
 
+# The initramfs of the jobs' own guests: busybox, and a client of their store.
+make_guest() {
+  local stage
+  stage=$(mktemp -d)
+  mkdir "$stage"/{bin,proc,sys,dev,tmp}
+  cp "$(command -v busybox)" "$stage/bin/busybox" # The package busybox-static.
+  ln -s busybox "$stage/bin/sh"
+  install -m 755 "$here/guest/init" "$stage/init"
+  gcc -static -O2 -o "$stage/bin/store-probe" "$here/guest/store-probe.c"
+  (cd "$stage" && find . | sort | busybox cpio -o -H newc -R 0:0 2>/dev/null | gzip -9n) >"$results/guest.gz"
+  rm -rf "$stage"
+}
+
 run_job() { # NAME: the last lines of its output tell how it went.
-  local name=$1 out=$results/$1 status=0 files=("$here/lib.sh" "$root/dist/agent" "$root/install.sh")
+  local name=$1 out=$results/$1 status=0 files=("$here/lib.sh" "$root/dist/agent" "$root/install.sh" "$results/guest.gz")
   [ -f "$here/$name.sh" ] || { echo "run.sh: there is no job \"$name\": wanted one of $(jobs_here | xargs) or all" >&2; exit 2; }
   [ ! -f "$here/xenstored.sh" ] || files+=("$here/xenstored.sh")
   mkdir -p "$out"
+  printf 'short=%s\n' "${AGENT_LAB_SHORT:-}" >"$results/settings.sh"
+  files+=("$results/settings.sh")
   # shellcheck disable=SC2046 # A list of plain words.
   env $(settings_of "$name") LAB="$built" OUT="$out" \
     bash "$lab/lab-run.sh" "$here/$name.sh" "${files[@]}" >"$out/job.txt" 2>&1 || status=$?
@@ -61,12 +76,13 @@ run_job() { # NAME: the last lines of its output tell how it went.
   return "$status"
 }
 
-[ $# -gt 0 ] || { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2; }
+[ $# -gt 0 ] || { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2; }
 names=("$@")
 [ "$1" != all ] || mapfile -t names < <(jobs_here)
 build_lab
 [ -x "$root/dist/agent" ] || { echo "run.sh: there is no $root/dist/agent: sh install.sh --try builds it" >&2; exit 2; }
 echo "Xen $xen, $("$root/dist/agent" --version), results in $results"
+make_guest
 failed=0
 for name in "${names[@]}"; do run_job "$name" || failed=$((failed + 1)); done
 echo "${#names[@]} jobs, $failed failed"
