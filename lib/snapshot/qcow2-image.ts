@@ -6,8 +6,9 @@
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import * as v from "valibot";
-import { SystemError, toCount } from "../base/index.ts";
+import { toCount } from "../base/index.ts";
 import { check, type Layout, read, type Row, sizeOf, StreamError } from "../bytes/index.ts";
+import { systemErrorOf } from "./file-error.ts";
 import { SnapshotRefusal } from "./refusal.ts";
 import {
   EXTENSION,
@@ -80,20 +81,13 @@ function withFile<T>(path: string, use: (fd: number) => T): T {
   try {
     fd = openSync(path, "r");
   } catch (error) {
-    throw openError(path, error);
+    throw systemErrorOf(`Cannot read "${path}"`, "open", path, error);
   }
   try {
     return use(fd);
   } finally {
     closeSync(fd);
   }
-}
-
-function openError(path: string, error: unknown): unknown {
-  const { code, errno } = error as { readonly code?: unknown; readonly errno?: unknown };
-  if (typeof code !== "string" || typeof errno !== "number") return error;
-  const failure = { call: "open", code, errno: Math.abs(errno), object: `"${path}"` };
-  return new SystemError(`Cannot read "${path}"`, failure, { cause: error });
 }
 
 class Reader {

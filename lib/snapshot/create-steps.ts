@@ -1,0 +1,176 @@
+// The steps of a group that is made, in their order:
+//
+//     stage      every overlay is made and opened beside its disk; guests know nothing of it
+//     memory     of guests whose memory belongs to the snapshot: all but the last rest goes out
+//     pause      several guests stand still together; a single one needs not, QEMU drains its disks
+//     switch     one transaction a guest, all sent at the same time
+//     memory     the rest
+//     go on      all at the same time
+//
+// and only then does anybody look, sync or write a journal: guests stand still no longer than they must.
+
+import type { Step, Steps } from "../transition/index.ts";
+import { cloneSteps } from "./clone-disk.ts";
+import { queryNodes } from "./block-facts.ts";
+import {
+  type ExternalDisk,
+  isExternal,
+  stage,
+  stateOf,
+  switchAction,
+  switchBack,
+  unstage,
+} from "./external-disk.ts";
+import { type CreatePlan, diskTitle, type PlannedEmulator } from "./group-plan.ts";
+import { checkTaken, internalAction, takeBack, takeBackWithoutQemu } from "./internal-disk.ts";
+import { memorySteps } from "./memory.ts";
+import { isGone, type Monitor } from "./monitor.ts";
+import type { MonitorLimits } from "./open-monitor.ts";
+import { goOn, knowsCommand, pause, problemOfAgent } from "./pause.ts";
+import { SnapshotRefusal } from "./refusal.ts";
+import { forgetReplaced } from "./replaced-file.ts";
+
+export interface Running {
+  readonly emulator: PlannedEmulator;
+  readonly monitor: Monitor;
+}
+
+export interface StepContext {
+  readonly plan: CreatePlan;
+  readonly running: readonly Running[];
+  readonly limits: MonitorLimits;
+  readonly reasons: readonly string[];
+  /** Told how long each guest stood still. */
+  onPaused(guest: string, stoodMs: number): void;
+  onProgress(progress: { readonly done: number; readonly total: number }): void;
+}
+
+export function createSteps(context: StepContext): Steps {
+  const { plan, running, reasons } = context;
+  const first: Step = { name: "group", check: () => reasons };
+  if (plan.kind === "clone") return [first, ...cloneSteps(plan)];
+  const paused = running.filter(({ emulator }) => emulator.pauses);
+  const clocks = new Map<string, number>();
+  const stages = plan.kind === "external" ? running.flatMap((one) => stageSteps(context, one)) : [];
+  const memory = memorySteps(context);
+  const steps = [
+    [first],
+    stages,
+    memory.begin,
+    paused.map((one) => pauseStep(context, one, clocks)),
+    running.map((one) => switchStep(context, one)),
+    memory.finish,
+    paused.map((one) => goOnStep(context, one, clocks)),
+  ];
+  return steps.filter((together) => together.length > 0);
+}
+
+const externalDisks = ({ disks }: PlannedEmulator): ExternalDisk[] => disks.filter(isExternal);
+
+function stageSteps({ plan }: StepContext, { emulator, monitor }: Running): Step[] {
+  return externalDisks(emulator).map((disk) => ({
+    name: `stage ${diskTitle(emulator, disk)}`,
+    execute: () => stage(plan, disk, monitor),
+    cancel: () => withoutQemuIfGone(monitor, (one) => unstage(plan, disk, one)),
+    commit: () => forgetReplaced(disk),
+  }));
+}
+
+/** What has to be undone on a disk whose QEMU has ended is done on its file. */
+async function withoutQemuIfGone(
+  monitor: Monitor,
+  use: (monitor: Monitor | undefined) => Promise<void>,
+): Promise<void> {
+  try {
+    await use(monitor);
+  } catch (error) {
+    // A connection that broke says "lost" once; the next one finds nobody.
+    if (!isGone(error) && !(await isGoneNow(monitor))) throw error;
+    await use(undefined);
+  }
+}
+
+async function isGoneNow(monitor: Monitor): Promise<boolean> {
+  try {
+    await monitor.execute("query-version");
+    return false;
+  } catch (error) {
+    return isGone(error);
+  }
+}
+
+function switchStep({ plan, limits }: StepContext, { emulator, monitor }: Running): Step {
+  const isOverlaid = plan.kind === "external";
+  const disks = externalDisks(emulator);
+  return {
+    name: `switch ${emulator.name}`,
+    async check() {
+      const undo = isOverlaid ? "block-commit" : "blockdev-snapshot-delete-internal-sync";
+      const needed = ["transaction", undo];
+      const known = await Promise.all(needed.map((command) => knowsCommand(monitor, command)));
+      return needed
+        .filter((_, index) => known[index] !== true)
+        .map((command) => `this QEMU has no ${command}`);
+    },
+    async execute() {
+      const actions = isOverlaid
+        ? disks.map(switchAction)
+        : emulator.disks.map((disk) => internalAction(plan, disk));
+      await monitor.execute("transaction", { actions });
+    },
+    async update() {
+      if (!isOverlaid) return checkTaken(plan, emulator, monitor);
+      const nodes = await queryNodes(monitor);
+      const left = disks.filter((disk) => stateOf(disk, nodes) !== "switched");
+      if (left.length === 0) return;
+      const names = left.map(({ name }) => `"${name}"`).join(", ");
+      throw new SnapshotRefusal(`QEMU said yes, but the overlay is not the top of ${names}`);
+    },
+    cancel: () =>
+      withoutQemuIfGone(monitor, async (one) => {
+        if (isOverlaid) return one === undefined ? undefined : switchBack(disks, one);
+        if (one !== undefined) return takeBack(plan, emulator, one);
+        for (const disk of emulator.disks) await takeBackWithoutQemu(plan, disk, limits);
+      }),
+  };
+}
+
+function pauseStep({ limits }: StepContext, running: Running, clocks: Map<string, number>): Step {
+  const { emulator, monitor } = running;
+  return {
+    name: `pause ${emulator.name}`,
+    async check() {
+      const problem = await problemOfAgent({ ...running, limits });
+      return problem === undefined ? [] : [problem];
+    },
+    async execute() {
+      clocks.set(emulator.name, performance.now());
+      await pause({ ...running, limits });
+    },
+    cancel: () => withoutQemuIfGone(monitor, (one) => goOn({ emulator, monitor: one, limits })),
+  };
+}
+
+/** Its failure comes too late to undo anything for: it is tried once more, and then an operator. */
+function goOnStep(context: StepContext, running: Running, clocks: Map<string, number>): Step {
+  const { emulator, monitor } = running;
+  const { limits, onPaused } = context;
+  let failure: unknown;
+  return {
+    name: `go on ${emulator.name}`,
+    async execute() {
+      try {
+        await goOn({ ...running, limits });
+      } catch (error) {
+        failure = error;
+      }
+      const sinceMs = clocks.get(emulator.name);
+      if (sinceMs !== undefined) onPaused(emulator.name, performance.now() - sinceMs);
+    },
+    async commit() {
+      if (failure === undefined) return;
+      await withoutQemuIfGone(monitor, (one) => goOn({ emulator, monitor: one, limits }));
+    },
+    cancel() {}, // The step that paused it does it.
+  };
+}

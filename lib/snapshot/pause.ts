@@ -1,0 +1,90 @@
+// Guests that stand still while several of them switch: frozen by their agent where there is one,
+// then stopped; and that all go on afterwards.
+//
+// The guest agent makes the guest's file systems clean on disk. It does not hold back what writes to
+// a disk directly, so the guest is stopped as well: only then is the order of writes kept over
+// several guests.
+
+import * as v from "valibot";
+import { queryStatus } from "./block-facts.ts";
+import type { PlannedEmulator } from "./group-plan.ts";
+import { isGone, isRefused, type Monitor, MonitorError } from "./monitor.ts";
+import type { MonitorLimits } from "./open-monitor.ts";
+import { connectGuestAgent } from "./qmp-client.ts";
+
+/** A guest's file systems may have much to write first; Windows gives up at 10 s by itself. */
+const FREEZE_MS = 15_000;
+
+export interface Paused {
+  readonly emulator: PlannedEmulator;
+  /** undefined: its QEMU is gone. */
+  readonly monitor: Monitor | undefined;
+  readonly limits: MonitorLimits;
+}
+
+/** Why the guest agent cannot be used, or undefined. */
+export async function problemOfAgent({ emulator, limits }: Paused): Promise<string | undefined> {
+  if (!emulator.pauses || emulator.guest_agent === null) return undefined;
+  try {
+    await withAgent(emulator.guest_agent, limits, (agent) =>
+      agent.execute("guest-fsfreeze-status"),
+    );
+    return undefined;
+  } catch (error) {
+    if (error instanceof MonitorError) return error.message;
+    throw error;
+  }
+}
+
+export async function pause({ emulator, monitor, limits }: Paused): Promise<void> {
+  if (emulator.guest_agent !== null) {
+    await withAgent(emulator.guest_agent, limits, (agent) =>
+      agent.execute("guest-fsfreeze-freeze", undefined, FREEZE_MS),
+    );
+  }
+  await monitor?.execute("stop");
+}
+
+/** Lets the guest go on, if it was running before and is paused now. */
+export async function goOn({ emulator, monitor, limits }: Paused): Promise<void> {
+  if (!emulator.pauses || monitor === undefined) return;
+  try {
+    const status = await queryStatus(monitor);
+    if (status === "paused" || status === "postmigrate") await monitor.execute("cont");
+    if (emulator.guest_agent !== null) await thaw(emulator.guest_agent, limits);
+  } catch (error) {
+    if (!isGone(error)) throw error; // A guest that ended needs nothing more.
+  }
+}
+
+async function thaw(path: string, limits: MonitorLimits): Promise<void> {
+  await withAgent(path, limits, async (agent) => {
+    const status = await agent.execute("guest-fsfreeze-status");
+    if (status === "frozen") await agent.execute("guest-fsfreeze-thaw", undefined, FREEZE_MS);
+  });
+}
+
+async function withAgent<T>(
+  path: string,
+  limits: MonitorLimits,
+  use: (agent: Monitor) => Promise<T>,
+): Promise<T> {
+  const agent = await connectGuestAgent({ path, name: `guest agent "${path}"`, ...limits });
+  try {
+    return await use(agent);
+  } finally {
+    await agent.close();
+  }
+}
+
+/** QEMU knows a command; what it answers to it does not matter. */
+export async function knowsCommand(monitor: Monitor, command: string): Promise<boolean> {
+  const Commands = v.array(v.looseObject({ name: v.string() }));
+  try {
+    const commands = v.parse(Commands, await monitor.execute("query-commands"));
+    return commands.some(({ name }) => name === command);
+  } catch (error) {
+    if (isRefused(error)) return true; // libvirt may hold it back; then the command itself tells.
+    throw error;
+  }
+}

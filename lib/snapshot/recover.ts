@@ -1,0 +1,196 @@
+// Finishes or undoes what a dead process or host left: one journal at a time.
+//
+// What the disks are decides, not what the journal hopes: a group of which every disk has its
+// snapshot is finished, any other is undone. Each part looks before it acts, so recovering may itself
+// be killed and begun again.
+
+import { queryNodes } from "./block-facts.ts";
+import { finishClone, undoClone } from "./clone-disk.ts";
+import { messageOf } from "./emulator.ts";
+import { isExternal, stateOf, switchBack, unstage } from "./external-disk.ts";
+import { type CreatePlan, diskTitle, type PlannedEmulator } from "./group-plan.ts";
+import { newIds, snapshotsOf, takeBack, takeBackWithoutQemu } from "./internal-disk.ts";
+import { type JournalFile, journalsIn, openJournal, readJournal } from "./journal-file.ts";
+import { removeMemory, stopMigration } from "./memory.ts";
+import { isGone, type Monitor } from "./monitor.ts";
+import { type MonitorLimits, openMonitor } from "./open-monitor.ts";
+import { goOn } from "./pause.ts";
+import { readQcow2 } from "./qcow2-image.ts";
+import { forgetReplaced } from "./replaced-file.ts";
+
+export interface Recovered {
+  readonly journal: string;
+  readonly group: string | undefined;
+  readonly snapshot: string | undefined;
+  readonly operation: string | undefined;
+  /**
+   * finished: every disk has its snapshot. undone: none has. nothing: the group had not begun, or had
+   * ended. stuck: an operator has to look. busy: another process works on it.
+   */
+  readonly result: "finished" | "undone" | "nothing" | "stuck" | "busy";
+  /** What was done, and what could not be. */
+  readonly actions: readonly string[];
+}
+
+export interface RecoverOptions {
+  readonly limits: MonitorLimits;
+  readonly journals: string;
+}
+
+/** Every journal of the folder. */
+export async function recoverAll({ limits, journals }: RecoverOptions): Promise<Recovered[]> {
+  const found: Recovered[] = [];
+  for (const path of journalsIn(journals)) found.push(await recoverOne(path, limits));
+  return found;
+}
+
+async function recoverOne(path: string, limits: MonitorLimits): Promise<Recovered> {
+  const actions: string[] = [];
+  const about = { journal: path, group: undefined, snapshot: undefined, operation: undefined };
+  let file: JournalFile;
+  try {
+    file = openJournal(path);
+  } catch (error) {
+    return { ...about, result: "busy", actions: [messageOf(error)] };
+  }
+  using held = file;
+  let named: Omit<Recovered, "result" | "actions"> = about;
+  try {
+    const state = readJournal(path);
+    const { plan } = state;
+    if (plan === undefined || state.isDone) {
+      held.remove();
+      const why = plan === undefined ? "it had changed nothing yet" : "all of it was done";
+      return { ...about, result: "nothing", actions: [`removed the journal: ${why}`] };
+    }
+    named = {
+      journal: path,
+      group: plan.group,
+      snapshot: plan.snapshot,
+      operation: plan.operation,
+    };
+    const result = await recoverCreate(plan, { ...state, limits, actions });
+    if (result !== "stuck") held.remove();
+    return { ...named, result, actions };
+  } catch (error) {
+    return { ...named, result: "stuck", actions: [...actions, messageOf(error)] };
+  }
+}
+
+interface Context {
+  readonly isSwitched: boolean;
+  readonly limits: MonitorLimits;
+  readonly actions: string[];
+}
+
+interface Reached {
+  readonly emulator: PlannedEmulator;
+  /** undefined: its QEMU is gone, or there was none. */
+  readonly monitor: Monitor | undefined;
+}
+
+async function recoverCreate(plan: CreatePlan, context: Context): Promise<Recovered["result"]> {
+  const { limits, actions } = context;
+  const reached: Reached[] = [];
+  try {
+    for (const emulator of plan.emulators) {
+      reached.push({ emulator, monitor: await reach(emulator, limits) });
+    }
+    const isWhole = context.isSwitched || (await areAllTaken(plan, reached));
+    const work = isWhole ? finish : undo;
+    const failures = await work(plan, reached, context);
+    for (const { emulator, monitor } of reached) {
+      if (await attempt(failures, () => goOn({ emulator, monitor, limits }))) {
+        if (emulator.pauses && monitor) actions.push(`${emulator.name}: goes on`);
+      }
+    }
+    actions.push(...failures);
+    if (failures.length > 0) return "stuck";
+    return isWhole ? "finished" : "undone";
+  } finally {
+    for (const { monitor } of reached) await monitor?.close();
+  }
+}
+
+async function reach(
+  { address }: PlannedEmulator,
+  limits: MonitorLimits,
+): Promise<Monitor | undefined> {
+  if (address === null) return undefined; // Its storage daemon died with the process.
+  try {
+    return await openMonitor(address, limits);
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error; // Somebody is there and does not talk to us: nothing can be decided.
+  }
+}
+
+async function areAllTaken(plan: CreatePlan, reached: readonly Reached[]): Promise<boolean> {
+  if (plan.kind === "clone") return false; // Nothing but files: none is missed.
+  for (const { emulator, monitor } of reached) {
+    if (emulator.memory !== null) return false; // A rest of the memory may be missing.
+    const nodes = monitor === undefined ? undefined : await queryNodes(monitor);
+    for (const disk of emulator.disks) {
+      if (isExternal(disk)) {
+        // Without its QEMU an overlay is only a file: whether it was switched cannot be known.
+        if (nodes === undefined || stateOf(disk, nodes) !== "switched") return false;
+        continue;
+      }
+      const snapshots =
+        nodes === undefined ? readQcow2(disk.image).snapshots : snapshotsOf(disk, nodes);
+      if (newIds(plan, disk, snapshots).length !== 1) return false;
+    }
+  }
+  return true;
+}
+
+type Work = (plan: CreatePlan, reached: readonly Reached[], context: Context) => Promise<string[]>;
+
+const finish: Work = (plan, reached, { actions }) => {
+  for (const { emulator } of reached) {
+    for (const disk of emulator.disks) {
+      if (plan.kind === "clone") finishClone(plan, disk);
+      else forgetReplaced(disk);
+      actions.push(`${diskTitle(emulator, disk)}: keeps snapshot "${plan.snapshot}"`);
+    }
+  }
+  return Promise.resolve([]);
+};
+
+const undo: Work = async (plan, reached, { actions, limits }) => {
+  const failures: string[] = [];
+  for (const { emulator, monitor } of reached) {
+    if (emulator.memory !== null && monitor !== undefined) {
+      await attempt(failures, () => stopMigration(monitor));
+    }
+    await attempt(failures, () => removeMemory(plan, emulator));
+    if (plan.kind === "external" && monitor !== undefined) {
+      await attempt(failures, () => switchBack(emulator.disks.filter(isExternal), monitor));
+    }
+    if (plan.kind === "internal" && monitor !== undefined) {
+      await attempt(failures, () => takeBack(plan, emulator, monitor));
+    }
+    for (const disk of emulator.disks) {
+      const isDone = await attempt(failures, async () => {
+        if (plan.kind === "clone") return undoClone(plan, disk);
+        if (isExternal(disk)) return unstage(plan, disk, monitor);
+        return monitor === undefined ? takeBackWithoutQemu(plan, disk, limits) : undefined;
+      });
+      if (isDone) {
+        actions.push(`${diskTitle(emulator, disk)}: has no snapshot "${plan.snapshot}"`);
+      }
+    }
+  }
+  return failures;
+};
+
+/** Goes on with the others when one fails. */
+async function attempt(failures: string[], run: () => Promise<void> | void): Promise<boolean> {
+  try {
+    await run();
+    return true;
+  } catch (error) {
+    failures.push(messageOf(error));
+    return false;
+  }
+}
