@@ -2,13 +2,14 @@
 // which order things happen on several connections.
 
 import { readSync, writeSync } from "node:fs";
-import { connectUnix, type Fd, PollSet } from "../../lib/sys/index.ts";
+import { connectUnix, type Fd, PollSet, reserve, sendNow } from "../../lib/sys/index.ts";
 import { Inbox, type Message, messageBytes, OP, type OpName } from "./store-wire.ts";
 
 /** For a daemon that has to answer: nobody waits so long but where something is broken. */
 export const ANSWER_MS = 3_000;
 
 const buffer = new Uint8Array(64 * 1024);
+const outgoing = reserve(64 * 1024);
 
 export class StoreSocket implements Disposable {
   private readonly fd: Fd;
@@ -35,6 +36,22 @@ export class StoreSocket implements Disposable {
       if (!isHangUp(error)) throw error;
       return false;
     }
+  }
+
+  /** Whether the daemon takes more within that time: whether it reads. */
+  canSend(waitMs: number): boolean {
+    this.poll.clear();
+    const place = this.poll.add(this.fd, "writable");
+    const can = this.poll.wait(waitMs) && this.poll.isWritable(place);
+    this.poll.clear();
+    this.poll.add(this.fd, "readable");
+    return can;
+  }
+
+  /** Sends what fits, without waiting; false where nothing does. */
+  sendSome(bytes: Uint8Array): boolean {
+    outgoing.bytes.set(bytes);
+    return sendNow(this.fd.number, outgoing.address, bytes.length) > 0;
   }
 
   /** Sends a request; returns its number. */

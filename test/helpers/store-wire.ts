@@ -60,7 +60,7 @@ export function messageBytes(message: Message, length = message.body.length): Ui
 
 /** Puts what arrives together again. */
 export class Inbox {
-  private held = Buffer.alloc(64 * 1024);
+  private held = Buffer.alloc(8 * 1024);
   private from = 0;
   private to = 0;
 
