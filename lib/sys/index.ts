@@ -98,6 +98,8 @@ export {
 export type { Connection, Received, SocketKind, UnixAddress } from "./socket.ts";
 export { dieBySignal } from "./signals.ts";
 export { copyMemory } from "./memory-words.ts";
+export { BufferPool } from "./buffer-pool.ts";
+export type { PoolBuffer } from "./buffer-pool.ts";
 export { createGrowingMemory, GrowingMemory, mapGrowingMemory } from "./growing-memory.ts";
 export { mapSharedPage } from "./shared-page.ts";
 export {
@@ -107,6 +109,7 @@ export {
   VIRQ_DOMAIN_EXCEPTION,
 } from "./event-channels.ts";
 export {
+  isListening,
   peerProcessOf,
   receiveNow,
   sendNow,
@@ -131,6 +134,7 @@ export {
   PIPE_STEP_BYTES,
   readerGone,
   readReady,
+  shutdownConnection,
   shutdownWrites,
   spliceReady,
   stepBytes,

@@ -59,6 +59,9 @@ const registration = reserve(EVENT.bytes);
 
 export type ReadyHandler = (readyMask: number) => void;
 
+/** Whether there is more to do at once: then the next turn does not sleep. */
+export type TurnEnd = () => boolean;
+
 interface Watch {
   readonly fd: Fd;
   /**
@@ -88,6 +91,8 @@ export class Loop implements Disposable {
   private generations = 0;
   private stopping = false;
   private eventsSinceCollection = 0;
+  private turnEnd: TurnEnd = () => false;
+  private hasMore = false;
 
   constructor() {
     const fd = libc.epoll_create1(EPOLL_CLOEXEC);
@@ -121,6 +126,11 @@ export class Loop implements Disposable {
     assert(watch, "a descriptor is watched before it is forgotten");
     this.watches.delete(fd.number);
     this.control(EPOLL_CTL_DEL, watch, 0);
+  }
+
+  /** Calls the handler after the events of each wake-up; it takes the place of an earlier one. */
+  onTurnEnd(handler: TurnEnd): void {
+    this.turnEnd = handler;
   }
 
   /** Runs the handler once, `delayMs` from now. */
@@ -158,11 +168,12 @@ export class Loop implements Disposable {
       for (let index = 0; index < count; index++) this.dispatch(index);
       const nowMs = monotonicMs();
       runDueTimers(this.timers, nowMs);
+      this.hasMore = this.turnEnd();
       if (count > 0) {
         lastEventMs = nowMs;
         this.eventsSinceCollection += count;
       }
-      if (count === 0 || nowMs - lastYieldMs >= YIELD_EVERY_MS) {
+      if ((count === 0 && !this.hasMore) || nowMs - lastYieldMs >= YIELD_EVERY_MS) {
         this.collectWhenIdle(nowMs - lastEventMs);
         // oxlint-disable-next-line no-await-in-loop -- one after the other is the point.
         await yieldToRuntime();
@@ -182,9 +193,7 @@ export class Loop implements Disposable {
 
   /** How many events came; 0 after a timeout or a signal. */
   private wait(): number {
-    const deadlineMs = nextDeadlineMs(this.timers) ?? Infinity;
-    const untilMs = Math.ceil(Math.max(0, deadlineMs - monotonicMs()));
-    const timeoutMs = this.pending.length > 0 ? 0 : Math.min(untilMs, WAIT_MS_MAX);
+    const timeoutMs = this.pending.length > 0 || this.hasMore ? 0 : this.untilNextTimerMs();
     const at = pointer(events.address);
     const count = libc.epoll_wait(this.epoll.number, at, EVENTS_PER_WAIT, timeoutMs);
     const errno = count === -1 ? lastErrno() : 0;
@@ -192,6 +201,12 @@ export class Loop implements Disposable {
     if (errno === EINTR) return 0;
     const object = this.epoll.name;
     throw systemError("Cannot wait for events", { call: "epoll_wait", errno, object });
+  }
+
+  private untilNextTimerMs(): number {
+    const deadlineMs = nextDeadlineMs(this.timers);
+    if (deadlineMs === undefined) return WAIT_MS_MAX;
+    return Math.min(Math.ceil(Math.max(0, deadlineMs - monotonicMs())), WAIT_MS_MAX);
   }
 
   private dispatch(index: number): void {

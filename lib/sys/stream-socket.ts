@@ -10,6 +10,7 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+const SO_ACCEPTCONN = 30;
 
 /** Nothing is there, or nothing fits. */
 export const SOCKET_WAIT = -1;
@@ -30,6 +31,14 @@ export function sendNow(fd: number, address: number, bytes: number): number {
   const errno = sent === -1 ? lastErrno() : 0;
   if (sent > 0) return sent;
   return errno === EAGAIN || errno === EINTR || sent === 0 ? SOCKET_WAIT : SOCKET_GONE;
+}
+
+/** Whether a descriptor is a socket that connections come to. */
+export function isListening(fd: number): boolean {
+  credentialsBytes.view.setUint32(0, 4, true);
+  const [at, lengthAt] = [pointer(credentials.address), pointer(credentialsBytes.address)];
+  if (libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, at, lengthAt) !== 0) return false;
+  return credentials.view.getInt32(0, true) !== 0;
 }
 
 /** struct ucred: pid, uid, gid. */

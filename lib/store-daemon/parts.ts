@@ -1,0 +1,28 @@
+// What outlives the program that serves, besides the arena: as it goes to another one, and comes
+// back from there.
+
+import type { Fd } from "../sys/index.ts";
+
+/** A client as it goes to another program, and comes back from there. */
+export interface ClientParts {
+  readonly connection: number;
+  readonly kind: "socket" | "ring";
+  /** The socket's descriptor; undefined for a ring. */
+  readonly socket: Fd | undefined;
+  readonly domid: number;
+  /** Our end of the event channel. */
+  readonly port: number;
+  /** Requests that came and were not carried out, the last perhaps in part. */
+  readonly input: Uint8Array;
+  /** Whole messages that have not gone, and how much of the first of them has. */
+  readonly output: Uint8Array;
+  readonly sentBytes: number;
+  readonly isIgnored: boolean;
+}
+
+/** Everything that outlives the program, besides the arena. */
+export interface DaemonParts {
+  readonly listeners: readonly Fd[];
+  readonly events: { readonly fd: Fd; readonly changePort: number } | undefined;
+  readonly clients: readonly ClientParts[];
+}

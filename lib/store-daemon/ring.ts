@@ -1,0 +1,149 @@
+// The page that a domain shares with us: a ring of requests, a ring of answers
+// (docs/misc/xenstore-ring.txt and xen/include/public/io/xs_wire.h of Xen).
+//
+//   +0     1024 bytes of requests      +2064  server features u32, ours to write
+//   +1024  1024 bytes of answers       +2068  connection u32: 0 connected, 1 the guest wants anew
+//   +2048  requests consumed u32       +2072  error u32, ours to write: why we no longer listen
+//   +2052  requests produced u32       +2076  event channel u32, for domains without a toolstack
+//   +2056  answers consumed u32
+//   +2060  answers produced u32
+//
+// The counters run on modulo 2^32; a byte's place is its number modulo 1024. The other side may
+// write anything there at any moment, so each counter is read once, checked, and only then used;
+// whatever it says, only these 4096 bytes are touched.
+
+import type { SharedMemory } from "../sys/index.ts";
+import { copyMemory } from "../sys/index.ts";
+
+const RING_BYTES = 1024;
+const ANSWERS_AT = 1024;
+
+/** Places of the words, by 4 bytes. */
+const WORD = {
+  requestsConsumed: 2048 / 4,
+  requestsProduced: 2052 / 4,
+  answersConsumed: 2056 / 4,
+  answersProduced: 2060 / 4,
+  features: 2064 / 4,
+  connection: 2068 / 4,
+  error: 2072 / 4,
+  eventChannel: 2076 / 4,
+} as const;
+
+export const RING_FEATURE_MASK = { reconnection: 1, error: 2, watchDepth: 4, domidAny: 8 } as const;
+
+/** What the error word says. */
+export const RING_ERROR = {
+  none: 0,
+  /** The event channel or the page cannot be used. */
+  communication: 1,
+  /** The counters are more than a ring apart. */
+  indices: 2,
+  /** A message that is none. */
+  protocol: 3,
+} as const;
+
+const CONNECTED = 0;
+const RECONNECT = 1;
+const WIPED = 0xff;
+
+/** Nothing is there, or nothing fits. */
+export const RING_WAIT = -1;
+/** The counters are impossible. */
+export const RING_BROKEN = -2;
+
+/** One domain's page; the page is disposed of by its owner. */
+export class Ring {
+  readonly page: SharedMemory;
+  /** The other side has something to see: tell it before the turn ends. */
+  hasNews = false;
+
+  constructor(page: SharedMemory) {
+    this.page = page;
+  }
+
+  /** Takes up to `bytesMax` bytes of requests. Returns how many, RING_WAIT or RING_BROKEN. */
+  receive(address: number, bytesMax: number): number {
+    const { words } = this.page;
+    const consumed = Atomics.load(words, WORD.requestsConsumed);
+    const produced = Atomics.load(words, WORD.requestsProduced);
+    const waiting = (produced - consumed) >>> 0;
+    if (waiting > RING_BYTES) return RING_BROKEN;
+    const bytes = Math.min(waiting, bytesMax);
+    if (bytes === 0) return RING_WAIT;
+    const at = consumed & (RING_BYTES - 1);
+    const first = Math.min(bytes, RING_BYTES - at);
+    copyMemory(address, this.page.address + at, first);
+    if (bytes > first) copyMemory(address + first, this.page.address, bytes - first);
+    Atomics.store(words, WORD.requestsConsumed, consumed + bytes);
+    this.hasNews = true;
+    return bytes;
+  }
+
+  /** Puts up to `bytes` bytes of answers. Returns how many, RING_WAIT or RING_BROKEN. */
+  send(address: number, bytes: number): number {
+    const { words } = this.page;
+    const consumed = Atomics.load(words, WORD.answersConsumed);
+    const produced = Atomics.load(words, WORD.answersProduced);
+    const waiting = (produced - consumed) >>> 0;
+    if (waiting > RING_BYTES) return RING_BROKEN;
+    const fitting = Math.min(bytes, RING_BYTES - waiting);
+    if (fitting === 0) return RING_WAIT;
+    const at = produced & (RING_BYTES - 1);
+    const first = Math.min(fitting, RING_BYTES - at);
+    const answers = this.page.address + ANSWERS_AT;
+    copyMemory(answers + at, address, first);
+    if (fitting > first) copyMemory(answers, address + first, fitting - first);
+    Atomics.store(words, WORD.answersProduced, produced + fitting);
+    this.hasNews = true;
+    return fitting;
+  }
+
+  /** Whether requests wait, or the counters are impossible. */
+  get hasInput(): boolean {
+    const { words } = this.page;
+    return (
+      Atomics.load(words, WORD.requestsConsumed) !== Atomics.load(words, WORD.requestsProduced)
+    );
+  }
+
+  /** What we offer: read by the guest when it connects. */
+  set features(mask: number) {
+    Atomics.store(this.page.words, WORD.features, mask);
+  }
+
+  set error(reason: number) {
+    Atomics.store(this.page.words, WORD.error, reason);
+    this.hasNews = true;
+  }
+
+  /** The port a domain without a toolstack has written there itself; 0 for the others. */
+  get eventChannel(): number {
+    return Atomics.load(this.page.words, WORD.eventChannel) >>> 0;
+  }
+
+  get wantsReconnection(): boolean {
+    return Atomics.load(this.page.words, WORD.connection) === RECONNECT;
+  }
+
+  /** After INTRODUCE: both rings empty. */
+  reset(): void {
+    const { words } = this.page;
+    Atomics.store(words, WORD.requestsConsumed, 0);
+    Atomics.store(words, WORD.requestsProduced, 0);
+    Atomics.store(words, WORD.answersConsumed, 0);
+    Atomics.store(words, WORD.answersProduced, 0);
+  }
+
+  /** The guest asked for a new start: nothing of the old one is left to be misread. */
+  wipe(): void {
+    this.reset();
+    this.page.bytes.fill(WIPED, 0, ANSWERS_AT + RING_BYTES);
+  }
+
+  /** Tells the guest that it is connected. */
+  connect(): void {
+    Atomics.store(this.page.words, WORD.connection, CONNECTED);
+    this.hasNews = true;
+  }
+}

@@ -1,0 +1,399 @@
+// The store daemon: a store in its arena, and around it the socket, the rings, and the loop.
+//
+// Theory of Operation. Everything runs in the loop's thread and nothing waits. The store carries out
+// requests and queues answers and events in outboxes; turns.ts moves bytes; domains.ts keeps rings
+// and event channels. What would outlive this program is all here in one place: the arena, the
+// listening socket, the clients' sockets, the event channel descriptor, and for each client the
+// bytes of a request that came in part and those of answers that have not gone yet. pause() stops
+// everything at a point between two requests, parts() names all of it, and a new daemon made from
+// that goes on where this one stopped.
+
+import { SystemError } from "../base/index.ts";
+import {
+  acceptUnix,
+  BufferPool,
+  type Fd,
+  type Loop,
+  monotonicMs,
+  READY_MASK,
+} from "../sys/index.ts";
+import type {
+  ControlAnswer,
+  ControlRequest,
+  ErrorName,
+  Host,
+  Outbox,
+  StoreMemory,
+  XenStore,
+} from "../xenstore/index.ts";
+import { Client } from "./client.ts";
+import { Domains } from "./domains.ts";
+import { dropOldEvents } from "./event-timeout.ts";
+import type { Hypervisor } from "./hypervisor.ts";
+import { ClientOutbox } from "./outbox.ts";
+import type { ClientParts, DaemonParts } from "./parts.ts";
+import type { RequestTrace } from "./request-trace.ts";
+import { type Ring, RING_ERROR, RING_FEATURE_MASK } from "./ring.ts";
+import { Turns } from "./turns.ts";
+
+/** All that is queued for all clients, and their requests in part. */
+const BUFFERS_BYTES_MAX = 512 * 1024 * 1024;
+/** A socket client that has so much waiting for it does not read: it is disconnected. */
+const SOCKET_OUTPUT_BYTES_MAX = 32 * 1024 * 1024;
+/** What a domain may have waiting; further events are lost to it, as with the C daemon's quota. */
+const RING_OUTPUT_BYTES_MAX = 2 * 1024 * 1024;
+const ACCEPTED_PER_TURN = 64;
+const ACCEPT_PAUSE_MS = 1000;
+const EVENT_CHECK_MS = 1000;
+
+export interface DaemonOptions {
+  readonly loop: Loop;
+  readonly hypervisor: Hypervisor;
+  readonly memory: StoreMemory;
+  /** A fresh store in the memory, or the one that is there: formatStore or adoptStore. */
+  readonly openStore: (memory: StoreMemory, host: Host) => XenStore;
+  /** The domain we run in; sockets stand for it. */
+  readonly ownDomid: number;
+  /** How long events wait for a guest that does not take them; 0: for ever. */
+  readonly eventTimeoutMs: number;
+  /** CONTROL commands about the program. */
+  readonly control: (request: ControlRequest) => ControlAnswer;
+  /** What an operator should know. */
+  readonly log: (line: string) => void;
+  readonly logSwitches: (mask: number) => void;
+}
+
+export class StoreDaemon implements Host {
+  readonly store: XenStore;
+  private readonly options: DaemonOptions;
+  private readonly loop: Loop;
+  private readonly pool = new BufferPool(BUFFERS_BYTES_MAX);
+  private readonly clients: (Client | undefined)[] = [];
+  private readonly listeners: Fd[] = [];
+  private readonly domains: Domains;
+  private readonly turns: Turns;
+  /** Where the store leaves what is for a connection that is no more. */
+  private readonly nowhere: ClientOutbox;
+  private isCheckingEvents = false;
+  private isPaused = true;
+
+  constructor(options: DaemonOptions) {
+    this.options = options;
+    this.loop = options.loop;
+    this.nowhere = new ClientOutbox(this.pool, 0);
+    this.domains = new Domains(options.hypervisor, this.ringClients(), options.ownDomid);
+    this.store = options.openStore(options.memory, this);
+    this.turns = new Turns(this.store, { loop: this.loop, pool: this.pool, endings: this });
+  }
+
+  // ---- Life ----
+
+  /** Connects the domain we run in: at the start of a fresh store. */
+  introduceOwn(): void {
+    this.domains.introduceOwn(this.store);
+    this.domains.prepare(this.store);
+  }
+
+  /** Serves the connections that come to a listening socket. */
+  listen(listener: Fd): void {
+    this.listeners.push(listener);
+    if (!this.isPaused) this.watchListener(listener);
+  }
+
+  /** Begins, or goes on, to serve. */
+  resume(): void {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    this.loop.onTurnEnd(() => this.endTurn());
+    for (const listener of this.listeners) this.watchListener(listener);
+    const { eventFd } = this.options.hypervisor;
+    if (eventFd !== undefined) {
+      this.loop.watch(eventFd, READY_MASK.readable, () => this.domains.takeEvents(this.store));
+    }
+    for (const client of this.clients) {
+      if (client?.socket !== undefined) this.watchClient(client, client.socket);
+      if (client !== undefined) this.turns.run(client);
+    }
+    this.domains.wakeAll(this.store);
+    this.domains.lookAtAll(this.store);
+  }
+
+  /** Stops serving, between two requests. Nothing is lost: resume() goes on. */
+  pause(): void {
+    if (this.isPaused) return;
+    this.isPaused = true;
+    this.loop.onTurnEnd(() => false);
+    for (const listener of this.listeners) this.loop.forget(listener);
+    const { eventFd } = this.options.hypervisor;
+    if (eventFd !== undefined) this.loop.forget(eventFd);
+    for (const client of this.clients) {
+      if (client?.socket !== undefined) this.loop.forget(client.socket);
+    }
+  }
+
+  /** Everything that outlives the program. While it is paused. */
+  parts(): DaemonParts {
+    const { hypervisor } = this.options;
+    const { eventFd, changePort } = hypervisor;
+    const clients = this.clients.filter((client) => client !== undefined);
+    return {
+      listeners: this.listeners,
+      events: eventFd === undefined ? undefined : { fd: eventFd, changePort },
+      clients: clients.map((client) => ({
+        connection: client.connection,
+        kind: client.socket === undefined ? "ring" : "socket",
+        socket: client.socket,
+        domid: client.domid,
+        port: client.port,
+        input: client.pending?.bytes.slice(client.pendingStart, client.pendingEnd) ?? NO_BYTES,
+        output: client.outbox.copy(),
+        sentBytes: client.outbox.sent - client.outbox.start,
+        isIgnored: client.isIgnored,
+      })),
+    };
+  }
+
+  /**
+   * Takes over what another program had, its store having been adopted. A socket that did not come
+   * along is disconnected. `areBound`: the event channels came with their descriptor.
+   */
+  adopt(parts: readonly ClientParts[], areBound: boolean): void {
+    const known = new Map(parts.map((part) => [part.connection, part]));
+    for (const info of this.store.connections()) {
+      const part = known.get(info.connection);
+      if (info.kind === "ring") this.adoptRing(info, areBound);
+      else if (part?.socket === undefined) this.store.disconnect(info.connection);
+      else this.connectClient(info.connection, part.socket);
+      const client = this.clients[info.connection];
+      if (client === undefined || part === undefined) continue;
+      client.isIgnored = part.isIgnored;
+      const isWhole = client.outbox.restore(part.output, part.sentBytes);
+      if (!isWhole || !this.turns.restoreInput(client, part.input)) this.gone(client);
+      else this.turns.touch(client);
+    }
+  }
+
+  /** Serves a connected socket. */
+  accept(socket: Fd): void {
+    const connection = this.store.connectSocket(socket.number);
+    const client = this.connectClient(connection, socket);
+    if (!this.isPaused) this.watchClient(client, socket);
+    this.turns.trace?.connected(client);
+  }
+
+  /** Looks for requests that came without an event. */
+  lookAtRings(): void {
+    this.domains.wakeAll(this.store);
+  }
+
+  /** Writes requests and answers down from now on, or no longer. */
+  set trace(trace: RequestTrace | undefined) {
+    this.turns.trace = trace;
+  }
+
+  /** Clients by connection, for those who look at them. */
+  client(connection: number): Client | undefined {
+    return this.clients[connection];
+  }
+
+  /** An answer to a CONTROL command that was put off. */
+  answerControl(request: ControlRequest, answer: { readonly text: string }): void {
+    const { connection, requestId, transactionId } = request;
+    this.store.answerControl(connection, requestId, transactionId, answer);
+    const client = this.clients[connection];
+    if (client !== undefined) this.turns.touch(client);
+  }
+
+  // ---- What the store asks for ----
+
+  outboxOf(connection: number): Outbox {
+    const client = this.clients[connection];
+    if (client === undefined) return this.nowhere;
+    this.turns.touch(client);
+    return client.outbox;
+  }
+
+  domainExists(domid: number): boolean {
+    return this.domains.exists(domid);
+  }
+  introduce(domid: number, connection: number, port: number): ErrorName | undefined {
+    return this.domains.introduce(domid, connection, port);
+  }
+  rebind(_domid: number, connection: number, port: number): ErrorName | undefined {
+    return this.domains.rebind(connection, port);
+  }
+  released(_domid: number, connection: number): void {
+    this.domains.released(connection);
+  }
+  resumed(): void {
+    // The store forgets the shutdown; VIRQ_DOM_EXC tells of the next one.
+  }
+  log(text: string): void {
+    this.options.log(text);
+  }
+  logSwitches(mask: number): void {
+    this.options.logSwitches(mask);
+  }
+  control(request: ControlRequest): ControlAnswer {
+    return this.options.control(request);
+  }
+
+  // ---- How clients end ----
+
+  gone(client: Client): void {
+    if (client.socket === undefined) return this.ignore(client, RING_ERROR.communication);
+    if (client.isClosed) return;
+    this.turns.trace?.gone(client);
+    this.store.disconnect(client.connection);
+    this.close(client);
+  }
+
+  broken(client: Client, what: "indices" | "protocol"): void {
+    if (client.socket !== undefined) return this.gone(client);
+    this.ignore(client, what === "indices" ? RING_ERROR.indices : RING_ERROR.protocol);
+  }
+
+  news(client: Client): void {
+    this.domains.news(client);
+  }
+
+  overflowed(client: Client): void {
+    client.outbox.hasOverflowed = false;
+    if (client.socket === undefined) return; // Lost to a domain that does not read.
+    this.options.log(
+      `a client does not read: ${client.outbox.queuedBytes} bytes wait for it, it is disconnected`,
+    );
+    this.gone(client);
+  }
+
+  /** The domain still exists: it is told why, and nobody listens any more. */
+  private ignore(client: Client, reason: number): void {
+    if (client.isIgnored) return;
+    client.isIgnored = true;
+    this.options.log(`domain ${client.domid} is ignored from now on: ring error ${reason}`);
+    const features = this.store.domainInfo(client.domid)?.features ?? 0;
+    if (client.ring !== undefined && (features & RING_FEATURE_MASK.error) !== 0) {
+      client.ring.error = reason;
+      this.domains.news(client);
+    }
+    this.store.reset(client.connection);
+    this.turns.forget(client);
+  }
+
+  private close(client: Client): void {
+    if (client.isClosed) return;
+    client.isClosed = true;
+    this.turns.forget(client);
+    this.clients[client.connection] = undefined;
+    if (client.socket === undefined) return;
+    if (!this.isPaused) this.loop.forget(client.socket);
+    client.socket[Symbol.dispose]();
+  }
+
+  // ---- The loop ----
+
+  private endTurn(): boolean {
+    this.domains.prepare(this.store);
+    const hasMore = this.turns.end();
+    this.domains.prepare(this.store);
+    if (this.turns.late.size > 0 && !this.isCheckingEvents) this.checkEventsLater();
+    return hasMore;
+  }
+
+  /** Drops the events that guests do not take; only while some are waiting. */
+  private checkEventsLater(): void {
+    const { eventTimeoutMs, ownDomid } = this.options;
+    if (eventTimeoutMs === 0) return;
+    this.isCheckingEvents = true;
+    this.loop.after(EVENT_CHECK_MS, () => {
+      this.isCheckingEvents = false;
+      const nowMs = monotonicMs();
+      for (const client of this.turns.late) {
+        const isWaiting = client.domid !== ownDomid && dropOldEvents(client, nowMs, eventTimeoutMs);
+        if (!isWaiting) this.turns.late.delete(client);
+      }
+    });
+  }
+
+  private watchListener(listener: Fd): void {
+    this.loop.watch(listener, READY_MASK.readable, () => this.acceptAll(listener));
+  }
+
+  private acceptAll(listener: Fd): void {
+    try {
+      for (let count = 0; count < ACCEPTED_PER_TURN; count++) {
+        const socket = acceptUnix(listener);
+        if (socket === undefined) return;
+        this.accept(socket);
+      }
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      if (error.failure.code === "ECONNABORTED") return;
+      // No descriptors are left: those who wait stay in the backlog for a while.
+      this.options.log(error.message);
+      this.loop.change(listener, 0);
+      this.loop.after(ACCEPT_PAUSE_MS, () => {
+        if (!this.isPaused) this.loop.change(listener, READY_MASK.readable);
+      });
+    }
+  }
+
+  private watchClient(client: Client, socket: Fd): void {
+    client.waitMask = READY_MASK.readable;
+    this.loop.watch(socket, READY_MASK.readable, (mask) => this.turns.woken(client, mask));
+  }
+
+  private connectClient(connection: number, socket: Fd): Client {
+    const outbox = new ClientOutbox(this.pool, SOCKET_OUTPUT_BYTES_MAX);
+    const client = new Client(connection, outbox, { socket, domid: this.options.ownDomid });
+    this.clients[connection] = client;
+    this.store.setTag(connection, socket.number);
+    return client;
+  }
+
+  private connectRing(connection: number, domid: number, ring: Ring | undefined): Client {
+    const outbox = new ClientOutbox(this.pool, RING_OUTPUT_BYTES_MAX);
+    const transport = ring === undefined ? { domid } : { domid, ring };
+    const client = new Client(connection, outbox, transport);
+    this.clients[connection] = client;
+    return client;
+  }
+
+  private adoptRing({ connection, domid, tag }: RingInfo, areBound: boolean): void {
+    try {
+      const remotePort = this.store.domainInfo(domid)?.port ?? 0;
+      const port = areBound ? tag : this.domains.bindAgain(domid, remotePort);
+      this.domains.adopt({ domid, connection }, port);
+      this.store.setTag(connection, port);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      // Its domain is dying or gone, which lookAtAll() is about to find.
+      this.options.log(`${error.message}: domain ${domid} is not served`);
+      this.connectRing(connection, domid, undefined).isIgnored = true;
+    }
+  }
+
+  private ringClients() {
+    return {
+      connect: (connection: number, domid: number, ring: Ring | undefined) =>
+        this.connectRing(connection, domid, ring),
+      disconnect: (client: Client) => this.close(client),
+      startAnew: (client: Client) => {
+        this.turns.dropInput(client);
+        client.outbox.clear();
+        client.marks.length = 0;
+        client.isHeld = false;
+      },
+      run: (client: Client) => this.turns.run(client),
+      of: (connection: number) => this.clients[connection],
+    };
+  }
+}
+
+interface RingInfo {
+  readonly connection: number;
+  readonly domid: number;
+  readonly tag: number;
+}
+
+const NO_BYTES = new Uint8Array(0);

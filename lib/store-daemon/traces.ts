@@ -1,0 +1,62 @@
+// Which logs of requests are kept at the moment: CONTROL can begin one, or change its switches.
+
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { AccessLog, type RequestTrace, traceTogether, WireTrace } from "./request-trace.ts";
+import { LogFile } from "./log-file.ts";
+
+export interface AccessLogOptions {
+  readonly path: string;
+  readonly linesMax: number;
+  readonly filesMax: number;
+  readonly charactersMax: number;
+  readonly withReads: boolean;
+}
+
+export interface TraceOptions {
+  /** The C daemon's trace, never turned over. */
+  readonly traceFile: string | undefined;
+  readonly traceMask: number;
+  readonly accessLog: AccessLogOptions | undefined;
+}
+
+export class Traces {
+  private wire: RequestTrace | undefined;
+  private readonly access: RequestTrace | undefined;
+  private mask: number;
+  private readonly changed: (trace: RequestTrace | undefined) => void;
+
+  /** Throws SystemError when a file cannot be opened. */
+  constructor(options: TraceOptions, changed: (trace: RequestTrace | undefined) => void) {
+    this.mask = options.traceMask;
+    this.changed = changed;
+    if (options.traceFile !== undefined) this.wire = this.open(options.traceFile);
+    const { accessLog } = options;
+    if (accessLog === undefined) return;
+    mkdirSync(dirname(accessLog.path), { recursive: true });
+    this.access = new AccessLog(new LogFile(accessLog), accessLog.withReads);
+  }
+
+  get current(): RequestTrace | undefined {
+    return traceTogether([this.wire, this.access].filter((trace) => trace !== undefined));
+  }
+
+  /** Traces to this file from now on. Throws SystemError. */
+  traceTo(path: string): void {
+    this.wire?.flush();
+    this.wire = this.open(path);
+    this.changed(this.current);
+  }
+
+  setSwitches(mask: number): void {
+    this.mask = mask;
+    this.wire?.switches(mask);
+  }
+
+  private open(path: string): RequestTrace {
+    return new WireTrace(
+      new LogFile({ path, linesMax: 0, filesMax: 1, charactersMax: 0 }),
+      this.mask,
+    );
+  }
+}
