@@ -1,5 +1,99 @@
 // Commands for snapshots of groups of disks: rows of the one table in commands.ts.
 
-import type { CommandSpec } from "../command-spec.ts";
+import { type CommandSpec, HELP_OPTION, JSON_OPTION, type OptionSpec } from "../command-spec.ts";
 
-export const SNAPSHOT_COMMANDS: readonly CommandSpec[] = [];
+const OPERANDS = "[DISKS...]";
+const ABOUT_DISKS =
+  "DISKS are qmp:SOCKET, libxl:DOMID or virsh:DOMAIN for the disks of a running guest, and " +
+  "qcow2:FILE or raw:FILE for a disk that no guest runs on. --group takes a JSON or TOML file " +
+  "instead, with lists [[guest]] (name, one of qmp, libxl, virsh, with uri; disks; guest-agent) " +
+  "and [[disk]] (path, format).";
+
+const GROUP: readonly OptionSpec[] = [
+  { name: "group", value: "FILE", summary: "read the group from a JSON or TOML file" },
+  { name: "disks", value: "NAMES", summary: "only these disks of the one guest" },
+];
+const SHARED: readonly OptionSpec[] = [
+  {
+    name: "journals",
+    value: "DIR",
+    summary: "where groups under way are kept (/var/lib/agent/snapshots)",
+  },
+  { name: "timeout", value: "SECONDS", summary: "wait so long for a reply of QEMU (30)" },
+  JSON_OPTION,
+  { name: "quiet", short: "q", summary: "print no result; errors are told" },
+  HELP_OPTION,
+];
+const CREATE: readonly OptionSpec[] = [
+  ...GROUP,
+  { name: "name", value: "NAME", summary: "name of the snapshot (vm-YYYYMMDDHHMMSS in UTC)" },
+  {
+    name: "kind",
+    value: "KIND",
+    choices: ["external", "internal", "clone"],
+    summary:
+      "overlays (default), inside of the qcow2 images, or reflink copies of stopped raw disks",
+  },
+  { name: "overlay-dir", value: "DIR", summary: "put new files there, not beside the images" },
+  { name: "replace", summary: "new files take the place of files that stand there" },
+  { name: "use-existing", summary: "the overlays are there already, made by hand; wants --name" },
+  { name: "pause", summary: "stop the guest for the switch even if it is the only one" },
+  { name: "memory", value: "DIR", summary: "keep the guests' memory there, of the same moment" },
+  {
+    name: "update-config",
+    value: "FILE",
+    summary: "change the disks in that xl config of a stopped guest",
+  },
+  ...SHARED,
+];
+
+export const SNAPSHOT_COMMANDS: readonly CommandSpec[] = [
+  {
+    name: "snapshot create",
+    operands: OPERANDS,
+    summary: "snapshot a group of disks at one moment, all or none",
+    description: [
+      ABOUT_DISKS,
+      "Everything is checked before anything is changed, and every reason against it is told. A " +
+        "write that followed a write to another disk of the group is never in the snapshot " +
+        "without it. Several guests are stopped for the switch, with their file systems frozen " +
+        "where there is a guest agent. What fails is undone; what a dead process left, agent " +
+        "snapshot recover finishes or undoes. Exit status 4: an operator is needed.",
+    ],
+    options: CREATE,
+    load: () => import("../commands/snapshot/create.ts"),
+  },
+  {
+    name: "snapshot plan",
+    operands: OPERANDS,
+    summary: "show what snapshot create would do, and every reason against it",
+    description: [ABOUT_DISKS, "Nothing is changed. Exit status 1: it would be refused."],
+    options: CREATE,
+    load: () => import("../commands/snapshot/plan.ts"),
+  },
+  {
+    name: "snapshot list",
+    operands: OPERANDS,
+    summary: "show the images of a group and their snapshots as a tree",
+    description: [
+      ABOUT_DISKS,
+      "An @ is a snapshot: internal ones stand in an image, external ones between an image and " +
+        "the overlay on it. Overlays in the same folders are found from their headers.",
+    ],
+    options: [...GROUP, ...SHARED],
+    load: () => import("../commands/snapshot/list.ts"),
+  },
+  {
+    name: "snapshot recover",
+    operands: "",
+    summary: "finish or undo what a dead process or host left of a group",
+    description: [
+      "Looks at the disks of every journal in --journals: a group of which every disk has its " +
+        "snapshot is finished, any other is undone; guests that were stopped for it go on. A " +
+        "deletion or a revert that had begun is finished. Exit status 4: something could not be " +
+        "decided, and is told.",
+    ],
+    options: SHARED,
+    load: () => import("../commands/snapshot/recover.ts"),
+  },
+];

@@ -1,8 +1,8 @@
 // Stopped raw disks, copied by reflink: the copy shares every block with its disk. The disks' locks
 // are held until all copies are made, so that all are of one moment.
 //
-// A raw file has no header to put a mark in. So a copy gets two names, first one with the group's id
-// in it: whatever has the same inode under the second name is ours.
+// A raw file has no header to put a mark in. So a copy gets two names, first one with the group's
+// id in it: whatever has the same inode under the second name is ours.
 
 import { existsSync, fchmodSync, fchownSync, linkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";

@@ -7,11 +7,13 @@
 //     memory     the rest
 //     go on      all at the same time
 //
-// and only then does anybody look, sync or write a journal: guests stand still no longer than they must.
+// and only then does anybody look, sync or write a journal: guests stand still no longer than they
+// must.
 
 import type { Step, Steps } from "../transition/index.ts";
 import { cloneSteps } from "./clone-disk.ts";
 import { queryNodes } from "./block-facts.ts";
+import { configSteps } from "./config-step.ts";
 import {
   type ExternalDisk,
   isExternal,
@@ -61,6 +63,7 @@ export function createSteps(context: StepContext): Steps {
     running.map((one) => switchStep(context, one)),
     memory.finish,
     paused.map((one) => goOnStep(context, one, clocks)),
+    configSteps(plan),
   ];
   return steps.filter((together) => together.length > 0);
 }

@@ -4,8 +4,8 @@
 //     staged     the overlay is open in QEMU and nobody's: the guest does not know of it
 //     switched   the overlay is the disk, its old image is read-only below it
 //
-// Every function looks before it acts, so that each may be called again: by a cancel, and by another
-// process that recovers.
+// Every function looks before it acts, so that each may be called again: by a cancel, and by
+// another process that recovers.
 
 import { existsSync, statSync } from "node:fs";
 import { type BlockNode, queryNodes } from "./block-facts.ts";
@@ -117,7 +117,9 @@ async function deleteNode(monitor: Monitor, node: string): Promise<void> {
   }
 }
 
-/** What QEMU wrote into the overlay before it died goes into the image below: it was acknowledged. */
+/**
+ * What QEMU wrote into the overlay before it died goes into the image below: it was acknowledged.
+ */
 async function settleWithoutQemu(plan: CreatePlan, disk: ExternalDisk): Promise<void> {
   if (!existsSync(disk.target)) return;
   if (!disk.uses_existing && !isOurs(plan, disk)) return;

@@ -57,6 +57,8 @@ export const CreatePlanSchema = v.object({
   snapshot: v.string(),
   kind: v.picklist(KINDS),
   made: v.string(),
+  /** An xl config that follows its disks. */
+  config: v.nullable(path),
   emulators: v.array(EmulatorSchema),
 });
 export type CreatePlan = v.InferOutput<typeof CreatePlanSchema>;

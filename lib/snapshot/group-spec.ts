@@ -1,7 +1,7 @@
 // Which disks make a group: from a small JSON or TOML file, or from words of the command line.
 
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import * as v from "valibot";
 import { UsageError } from "../base/index.ts";
 import type { MonitorAddress } from "./monitor.ts";
@@ -134,5 +134,5 @@ function addressOf(
 function defaultName(address: MonitorAddress): string {
   if (address.kind === "virsh") return address.domain;
   if (address.kind === "libxl") return `domain ${address.domid}`;
-  return address.path;
+  return basename(address.path).replace(/\.(qmp|sock|socket|monitor)$/, "");
 }

@@ -17,11 +17,13 @@ export interface JobOptions {
     readonly command: string;
     readonly given: Readonly<Record<string, unknown>>;
   }[];
+  /** Called once, when all are ready and before the first is told to complete. */
+  onReady?(): Promise<void>;
   onProgress?(progress: { readonly done: number; readonly total: number }): void;
 }
 
 /** When it returns, every job ended well. Throws MonitorError naming each that did not. */
-export async function runJobs({ monitor, jobs, onProgress }: JobOptions): Promise<void> {
+export async function runJobs({ monitor, jobs, onReady, onProgress }: JobOptions): Promise<void> {
   const known = new Set((await queryJobs(monitor)).map(({ id }) => id));
   const failures: string[] = [];
   const open = new Set<string>();
@@ -46,6 +48,7 @@ export async function runJobs({ monitor, jobs, onProgress }: JobOptions): Promis
     const areReady = left.every(({ status }) => status !== "running" && status !== "created");
     for (const { id, status } of left) {
       if (!areReady || status !== "ready" || completed.has(id)) continue;
+      if (completed.size === 0) await onReady?.();
       completed.add(id);
       await monitor.execute("job-complete", { id });
     }

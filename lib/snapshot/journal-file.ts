@@ -1,12 +1,14 @@
-// The journal of a group: a file with three records, each on the disk before the next thing happens.
+// The journal of a group: a file with three records, each on the disk before the next thing
+// happens.
 //
 //     intent     all names of the group. Without it nothing was done
 //     switched   every disk has its snapshot: what is left is finished, never undone
 //     done       nothing is left to do. The file is removed right after it
 //
-// A record is one line: word, length, CRC-32 of the JSON behind it, JSON. A line that is cut short or
-// does not match was never written: power failed before the sync returned, and so before anything
-// was done that it announces. Who works on the group holds a lock on the file, which dies with him.
+// A record is one line: word, length, CRC-32 of the JSON behind it, JSON. A line that is cut short
+// or does not match was never written: power failed before the sync returned, and so before
+// anything was done that it announces. Who works on the group holds a lock on the file, which dies
+// with him.
 
 import {
   closeSync,

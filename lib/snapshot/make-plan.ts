@@ -24,6 +24,8 @@ export interface CreateOptions {
   readonly pause: boolean;
   /** Folder for the guests' memory. */
   readonly memory: string | undefined;
+  /** An xl config that is to follow. */
+  readonly config: string | undefined;
   readonly nowMs: number;
 }
 
@@ -69,7 +71,8 @@ export function makeCreatePlan(opened: OpenGroup, options: CreateOptions): MadeP
   reasons.push(...crossReasons(disks, emulators, options));
   const { snapshot, kind, nowMs } = options;
   const made = new Date(nowMs).toISOString();
-  return { plan: { operation: "create", group, snapshot, kind, made, emulators }, reasons };
+  const config = options.config ?? null;
+  return { plan: { operation: "create", group, snapshot, kind, made, config, emulators }, reasons };
 }
 
 function reasonsAgainst({ name, status, jobs }: Emulator, { kind }: CreateOptions): Reason[] {
@@ -144,6 +147,12 @@ function planFile(
 ): PlannedDisk {
   const { path, name, kind, snapshot, folder, group, index } = context;
   const chain = medium.driver === "qcow2" ? readChain(path) : [];
+  for (const link of chain) {
+    if (kind === "external" && link.image?.mark?.snapshot === snapshot) {
+      const text = `it has a snapshot "${snapshot}" already: the image below "${link.path}"`;
+      context.reasons.push({ subject: context.subject, message: text });
+    }
+  }
   const stem = stemOf(path, chain[0]?.image?.mark);
   const suffix = kind === "clone" ? "raw" : "qcow2";
   const target =

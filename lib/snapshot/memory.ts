@@ -23,7 +23,9 @@ import { SnapshotRefusal } from "./refusal.ts";
 const POLL_MS = 5;
 /** Memory that changes faster than it goes out never ends: then the guest has to be stopped. */
 const ROUNDS_MAX = 20;
-/** Bytes a second: a file is no network that others need. 0 would mean QEMU's default, 128 MiB/s. */
+/**
+ * Bytes a second: a file is no network that others need. 0 would mean QEMU's default, 128 MiB/s.
+ */
 const BANDWIDTH = 2 ** 40;
 
 const Migration = v.looseObject({

@@ -21,8 +21,8 @@ export interface Monitor {
 
 /**
  * refused: QEMU said no, so nothing was done. gone: nobody listens there (any more). busy: somebody
- * listens and does not talk to us. lost: the request went out, and what became of it is not known: a
- * deadline passed, the connection broke, or garbage came back.
+ * listens and does not talk to us. lost: the request went out, and what became of it is not known:
+ * a deadline passed, the connection broke, or garbage came back.
  */
 export type MonitorFailure = "refused" | "gone" | "busy" | "lost";
 

@@ -35,8 +35,8 @@ export interface OverlayOptions {
 }
 
 /**
- * The file appears whole, synced and under a name that was free, or not at all. Throws SystemError or
- * RefusedError.
+ * The file appears whole, synced and under a name that was free, or not at all. Throws SystemError
+ * or RefusedError.
  */
 export function createOverlay(options: OverlayOptions): void {
   const { path, owner } = options;

@@ -1,8 +1,8 @@
 // Guests that stand still while several of them switch: frozen by their agent where there is one,
 // then stopped; and that all go on afterwards.
 //
-// The guest agent makes the guest's file systems clean on disk. It does not hold back what writes to
-// a disk directly, so the guest is stopped as well: only then is the order of writes kept over
+// The guest agent makes the guest's file systems clean on disk. It does not hold back what writes
+// to a disk directly, so the guest is stopped as well: only then is the order of writes kept over
 // several guests.
 
 import * as v from "valibot";

@@ -1,11 +1,12 @@
 // Finishes or undoes what a dead process or host left: one journal at a time.
 //
 // What the disks are decides, not what the journal hopes: a group of which every disk has its
-// snapshot is finished, any other is undone. Each part looks before it acts, so recovering may itself
-// be killed and begun again.
+// snapshot is finished, any other is undone. Each part looks before it acts, so recovering may
+// itself be killed and begun again.
 
 import { queryNodes } from "./block-facts.ts";
 import { finishClone, undoClone } from "./clone-disk.ts";
+import { applyToConfig } from "./config-step.ts";
 import { messageOf } from "./emulator.ts";
 import { isExternal, stateOf, switchBack, unstage } from "./external-disk.ts";
 import { type CreatePlan, diskTitle, type PlannedEmulator } from "./group-plan.ts";
@@ -24,8 +25,8 @@ export interface Recovered {
   readonly snapshot: string | undefined;
   readonly operation: string | undefined;
   /**
-   * finished: every disk has its snapshot. undone: none has. nothing: the group had not begun, or had
-   * ended. stuck: an operator has to look. busy: another process works on it.
+   * finished: every disk has its snapshot. undone: none has. nothing: the group had not begun, or
+   * had ended. stuck: an operator has to look. busy: another process works on it.
    */
   readonly result: "finished" | "undone" | "nothing" | "stuck" | "busy";
   /** What was done, and what could not be. */
@@ -146,7 +147,9 @@ async function areAllTaken(plan: CreatePlan, reached: readonly Reached[]): Promi
 
 type Work = (plan: CreatePlan, reached: readonly Reached[], context: Context) => Promise<string[]>;
 
-const finish: Work = (plan, reached, { actions }) => {
+const finish: Work = async (plan, reached, { actions }) => {
+  const failures: string[] = [];
+  await attempt(failures, () => applyToConfig(plan, "forward"));
   for (const { emulator } of reached) {
     for (const disk of emulator.disks) {
       if (plan.kind === "clone") finishClone(plan, disk);
@@ -154,11 +157,12 @@ const finish: Work = (plan, reached, { actions }) => {
       actions.push(`${diskTitle(emulator, disk)}: keeps snapshot "${plan.snapshot}"`);
     }
   }
-  return Promise.resolve([]);
+  return failures;
 };
 
 const undo: Work = async (plan, reached, { actions, limits }) => {
   const failures: string[] = [];
+  await attempt(failures, () => applyToConfig(plan, "back"));
   for (const { emulator, monitor } of reached) {
     if (emulator.memory !== null && monitor !== undefined) {
       await attempt(failures, () => stopMigration(monitor));

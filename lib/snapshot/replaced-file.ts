@@ -1,5 +1,5 @@
-// A file that stands where a new one goes: moved aside first, back if the group is undone, and removed
-// when there is no way back any more.
+// A file that stands where a new one goes: moved aside first, back if the group is undone, and
+// removed when there is no way back any more.
 
 import { existsSync, renameSync, unlinkSync } from "node:fs";
 import { systemErrorOf } from "./file-error.ts";

@@ -11,13 +11,22 @@ import {
   UnpackReportSchema,
   VerifyReportSchema,
 } from "../../../lib/stream/index.ts";
+import { DeviceInspectSchema } from "../../../lib/device/index.ts";
+import {
+  CreateReportSchema,
+  ListReportSchema,
+  PlanReportSchema,
+  RecoverReportSchema,
+} from "../../../lib/snapshot/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { HookStatusDocument } from "../hook/hook.ts";
 import { parseOptions } from "../../options.ts";
+import { StoreEventSchema } from "../store/watch.ts";
 import { CheckDocument } from "../../ui/check.ts";
 import { jsonSchemaOf } from "../../ui/json-schema.ts";
 import { print } from "../../ui/output.ts";
+import { StoreCopySchema, StoreDiffSchema, StoreLoadSchema } from "../../ui/store-report.ts";
 
 /** Every command with --json, and its document. */
 export const DOCUMENTS = {
@@ -31,6 +40,16 @@ export const DOCUMENTS = {
   pack: PackReportSchema,
   unpack: UnpackReportSchema,
   verify: VerifyReportSchema,
+  "store dump": StoreCopySchema,
+  "store convert": StoreCopySchema,
+  "store load": StoreLoadSchema,
+  "store diff": StoreDiffSchema,
+  "store watch": StoreEventSchema,
+  "device inspect": DeviceInspectSchema,
+  "snapshot create": CreateReportSchema,
+  "snapshot list": ListReportSchema,
+  "snapshot plan": PlanReportSchema,
+  "snapshot recover": RecoverReportSchema,
 } as const;
 const NAMES = Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[];
 
