@@ -7,6 +7,7 @@ import { DEVICE_COMMANDS } from "./tables/device.ts";
 import { RELAY_AND_HOOK_COMMANDS } from "./tables/hook.ts";
 import { HOST_COMMANDS } from "./tables/host.ts";
 import { SNAPSHOT_COMMANDS } from "./tables/snapshot.ts";
+import { STORE_STATE_COMMANDS } from "./tables/store-state.ts";
 import { STORE_COMMANDS } from "./tables/store.ts";
 import { STREAM_COMMANDS } from "./tables/stream.ts";
 
@@ -30,6 +31,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...RELAY_AND_HOOK_COMMANDS,
   ...CHECKPOINT_COMMANDS,
   ...STORE_COMMANDS,
+  ...STORE_STATE_COMMANDS,
   ...SNAPSHOT_COMMANDS,
   ...DEVICE_COMMANDS,
   ...HOST_COMMANDS,

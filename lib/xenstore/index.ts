@@ -32,6 +32,7 @@ export type {
 export {
   ABSENT_GENERATION,
   channelName,
+  compareStates,
   decodeState,
   describeLoss,
   detectStateFormat,
@@ -52,6 +53,7 @@ export type {
   Permission,
   Quota,
   StateConnection,
+  StateDifference,
   StateDocument,
   StateDomain,
   StateFormat,

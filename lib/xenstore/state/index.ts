@@ -1,6 +1,8 @@
 // What other rooms and the rest of xenstore may use of state.
 export { decodeState, detectStateFormat, DUMP_BYTES_MAX, encodeState } from "./codec.ts";
 export type { Decoded } from "./codec.ts";
+export { compareStates } from "./compare.ts";
+export type { CompareOptions, StateDifference } from "./compare.ts";
 export { createStateBuilder } from "./builder.ts";
 export type { StateBuilder } from "./builder.ts";
 export { documentOf, permissionText } from "./json.ts";
