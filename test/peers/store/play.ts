@@ -220,8 +220,13 @@ export class Player implements Disposable {
       return reply;
     };
     for (const domid of [4, ...DOMIDS.toReversed()]) ask("RELEASE", String(domid)); // Stubs first.
-    const roots = ask("DIRECTORY", "/").body.split("\0");
-    for (const name of roots.filter((text) => text !== "")) ask("RM", `/${name}`);
+    // In parts: names may be so long that all do not fit into one answer.
+    for (let left = true; left;) {
+      const [, ...names] = ask("DIRECTORY_PART", "/", "0").body.split("\0");
+      const found = names.filter((text) => text !== "");
+      for (const name of found) ask("RM", `/${name}`);
+      left = found.length > 0;
+    }
     ask("MKDIR", "/tool/xenstored");
     for (const path of ["/", "@releaseDomain", "@introduceDomain"]) ask("SET_PERMS", path, "n0");
     for (const [name, most] of Object.entries(QUOTAS)) {
@@ -240,8 +245,23 @@ export class Player implements Disposable {
   }
 }
 
-/** A directory's generation count depends on all that the daemon ever did. */
-const describe = (message: Message): string =>
-  message.type === OP.DIRECTORY_PART
-    ? describeMessage({ ...message, body: message.body.replace(/^\d+/, "GENERATION") })
-    : describeMessage(message);
+/**
+ * A directory's generation count depends on all that the daemon ever did, and how much memory it
+ * takes for a domain on its own structures; what a quota means it says in its own words.
+ */
+function describe(message: Message): string {
+  const { type, body } = message;
+  if (type === OP.DIRECTORY_PART) {
+    return describeMessage({ ...message, body: body.replace(/^\d+/, "GENERATION") });
+  }
+  if (type !== OP.CONTROL) return describeMessage(message);
+  const plain = body
+    .replaceAll(/^(memory +: +)\d+ \(max +\d+\)$/gm, "$1USED")
+    .replaceAll(/^([\w-]+ *: +)\d+$/gm, (line, name: string) =>
+      name.startsWith("memory") ? `${name}USED` : line,
+    )
+    .replaceAll(/^([\w-]+ *: +\d+) .*$/gm, (line, start: string) =>
+      line.includes("(max") ? line : start,
+    );
+  return describeMessage({ ...message, body: plain });
+}
