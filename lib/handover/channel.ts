@@ -30,7 +30,8 @@ const PACKETS_PER_TURN = 64;
 export class Channel implements Disposable {
   private readonly socket: Fd;
   private readonly waiter: Waiter;
-  private readonly events: ChannelEvents;
+  /** A keeper puts its own here once it has stopped being an heir. */
+  events: ChannelEvents;
   private peer: Fd | undefined;
   private isOpen = true;
   private isWatchingPeer = false;

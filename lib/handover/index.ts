@@ -1,4 +1,9 @@
 // What other rooms may use of handover.
+export { claimHandover } from "./in-place.ts";
+export type { Claimed } from "./in-place.ts";
+export { LAUNCHER_COMMAND, PROBE_COMMAND, runLauncher } from "./launcher.ts";
+export type { ProbeAnswer } from "./launcher.ts";
+export type { SelfCommand } from "./launch.ts";
 export { heirStep, holderStep, WORD } from "./machine.ts";
 export type {
   HeirEffect,
@@ -8,3 +13,26 @@ export type {
   HolderEvent,
   HolderState,
 } from "./machine.ts";
+export { PROTOCOL } from "./messages.ts";
+export type {
+  Adoption,
+  CarriedDescriptor,
+  Counts,
+  Digest,
+  Heir,
+  Heirs,
+  Outcome,
+  ProbeStep,
+  ProbeTalk,
+  Snapshot,
+  Survivor,
+  Touch,
+  UpdateReport,
+  Way,
+} from "./survivor.ts";
+export { takeOver } from "./take-over.ts";
+export type { TakeOverOptions } from "./take-over.ts";
+export { ALREADY_ACTIVE, Updater } from "./update.ts";
+export type { UpdateEnd, UpdateOrder, UpdaterOptions } from "./update.ts";
+export { loopWaiter } from "./waiter.ts";
+export type { Deadline, Waiter } from "./waiter.ts";

@@ -67,6 +67,7 @@ export type HolderEvent =
   // From this side.
   | "copied"
   | "go"
+  | "go_keep"
   | "stay"
   | "exec_failed"
   | "probe_right"
@@ -112,6 +113,7 @@ const HOLDER_ROWS: readonly HolderRow[] = [
   ["rehearsing", "rehearsed", "describing", "send_descriptors"],
   ["describing", "described", "ready", "decide"],
   ["ready", "go", "handing", "pause", "send_final"],
+  ["ready", "go_keep", "handing_keep", "pause", "send_final_keep"],
   ["handing", "adopted", "probing", "probe"],
   ["probing", "probe_right", "committed", "send_commit"],
   ["committed", "serving", "ended", "leave"],

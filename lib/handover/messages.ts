@@ -3,17 +3,18 @@
 // that it needs and does not find ends the handover.
 //
 //   message       with                                   descriptors
-//   hello         protocol, version, pid, kinds          its pidfd
-//   launched      sha256, what the binary answered       -              (from the launcher)
-//   welcome       kind, state_version, settings          the holder's pidfd
+//   verified      sha256, what the binary answered       -              (from the launcher)
+//   started       the heir's pid                         -              (from the launcher)
+//   hello         protocol, version, pid, kinds          -
+//   welcome       kind, state_version, settings, pid     -
 //   copy          digest                                 the copy
 //   rehearsed     digest, duration                       -
 //   descriptors   keys                                   one for each key
 //   got           count                                  -
-//   final         digest, paused_at, binary              the final file, the shared page
+//   final         digest                                 the final file, the shared page
 //   final_keep    the same                               the same
 //   kept          -                                      -
-//   adopted       digest, attempt                        -
+//   adopted       digest                                 -
 //   probe         -                                      one end of a connection
 //   commit        -                                      -
 //   serving       pause                                  -
@@ -35,17 +36,25 @@ const message = <T extends string, E extends v.ObjectEntries>(type: T, entries: 
 
 export const KindsSchema = v.record(v.string(), v.array(count));
 
-const final = {
-  digest: text,
-  /** CLOCK_MONOTONIC. */
-  paused_at_ms: v.number(),
-  binary: text,
-} as const;
+const final = { digest: text } as const;
 
 export const MessageSchema = v.variant("type", [
-  message("hello", { protocol: v.tuple([count, count]), version: text, kinds: KindsSchema }),
-  message("launched", { sha256: text, version: text, pid: count }),
-  message("welcome", { protocol: count, kind: text, state_version: count, settings: text }),
+  message("verified", { sha256: text, version: text }),
+  message("started", { pid: count }),
+  message("hello", {
+    protocol: v.tuple([count, count]),
+    version: text,
+    pid: count,
+    kinds: KindsSchema,
+  }),
+  message("welcome", {
+    protocol: count,
+    kind: text,
+    state_version: count,
+    settings: text,
+    pid: count,
+    pause_ms: count,
+  }),
   message("copy", { digest: text }),
   message("rehearsed", { digest: text, duration_ms: v.number() }),
   message("descriptors", { keys: v.array(text) }),

@@ -59,7 +59,10 @@ export interface Survivor {
   pause(): void;
   /** Serves again, nothing having changed since pause(). */
   resume(outcome: Outcome): void;
-  /** After pause(): what neither the copy nor shared memory among the descriptors holds. */
+  /**
+   * What is not in shared memory among the descriptors. Called after pause(), and before it on
+   * trial, to predict the pause: it changes nothing.
+   */
   difference(): Uint8Array;
   /** Of the state as it stands after pause(). */
   digest(): Digest;
@@ -102,10 +105,16 @@ export interface Adoption {
   /** By key, in the order of the holder's list. The heir owns them from here on. */
   readonly descriptors: ReadonlyMap<string, Fd>;
   /**
-   * To be called, while `isShared()`, before the first byte is read from or written to the
-   * descriptor of that key.
+   * Call it before the first byte is read from or written to the descriptor of that key, and before
+   * a connection is accepted from it. It costs a store into memory; once the old program has left
+   * it does nothing.
    */
   readonly touch: Touch;
+  /**
+   * Keys of connections that a program which has ended since has had traffic on: what it answered
+   * is not known, so they are to be closed (shut down first). Empty but for a keeper.
+   */
+  readonly touched: ReadonlySet<string>;
 }
 
 export interface Heir {
@@ -113,9 +122,11 @@ export interface Heir {
   rehearse(copy: Fd): Digest;
   /**
    * Takes the state over without changing anything, and without serving. Returns its digest; throws
-   * RefusedError.
+   * RefusedError. A keeper adopts twice: at once, and anew should it have to serve.
    */
   adopt(adoption: Adoption): Digest;
+  /** After adopt(): what a program with this state answers. */
+  probe(): ProbeTalk;
   /** Serves one more client, the holder; it ends by itself. The only one before serve(). */
   serveProbe(fd: Fd): void;
   /** Serves everybody. Returns what makes this program replaceable in its turn. */

@@ -123,6 +123,8 @@ export { GRANT_DEVICE_PATH, GrantDevice, mapOwnRing, openGrantDevice } from "./x
 export type { OwnRing } from "./xen-rings.ts";
 export { sendToSyslog, SYSLOG_PATH } from "./syslog.ts";
 export type { LogLines, Severity } from "./syslog.ts";
+export { bindTcp } from "./tcp-socket.ts";
+export type { TcpAddress } from "./tcp-socket.ts";
 export { isInRepair, REPAIR, setRepair, TCP_STATE, tcpStateOf } from "./tcp-repair.ts";
 export type { RepairMode } from "./tcp-repair.ts";
 export {

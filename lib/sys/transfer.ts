@@ -36,6 +36,7 @@ const SO_SNDBUF = 7;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const SHUT_WR = 1;
+const SHUT_RDWR = 2;
 
 /** Not now: one of the two is not ready. */
 export const TRY_AGAIN = -1;
@@ -167,6 +168,14 @@ export function stepBytes(fd: Fd, kind: FileKind): number {
 /** Tells a socket's peer that no more comes; its answers still do. Others are just closed. */
 export function shutdownWrites(fd: Fd): void {
   libc.shutdown(fd.number, SHUT_WR); // An error: the peer has gone, which is all the same.
+}
+
+/**
+ * Ends a connection for both directions and for every duplicate of the descriptor: another process
+ * may have one, and then closing ours would tell the peer nothing.
+ */
+export function shutdownConnection(fd: Fd): void {
+  libc.shutdown(fd.number, SHUT_RDWR); // An error: it has ended already.
 }
 
 /**

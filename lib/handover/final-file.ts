@@ -1,0 +1,102 @@
+// The final file: what the heir gets at the moment of the handover, in one sealed memory file. The
+// list of descriptors says which of those it has been sent belong to it, and which open file each
+// of them is.
+//
+//   +0    magic "AFIN"         +8    bytes of the head
+//   +4    version, 1           +12   bytes of the difference
+//   +16   the head, JSON, then the survivor's difference
+
+import * as v from "valibot";
+import { RefusedError } from "../base/index.ts";
+import {
+  borrow,
+  createMemfd,
+  type Fd,
+  readAt,
+  SEAL_MASK,
+  sealMemfd,
+  statOf,
+  writeFully,
+} from "../sys/index.ts";
+
+const MAGIC = 0x4146494e;
+const VERSION = 1;
+const HEADER_BYTES = 16;
+const STEP_BYTES = 1024 * 1024;
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+const HeadSchema = v.object({
+  /** Key, open file, number in the holder. */
+  descriptors: v.array(v.tuple([v.string(), v.string(), count])),
+  kind: v.string(),
+  settings: v.string(),
+  digest: v.string(),
+  /** CLOCK_MONOTONIC, when the holder stopped serving. */
+  paused_at_ms: v.number(),
+  pause_limit_ms: v.number(),
+  /** The UpdateReport so far. */
+  report: v.object({
+    way: v.picklist(["promote", "in_place"]),
+    generation: count,
+    binary: v.string(),
+    sha256: v.nullable(v.string()),
+    version: v.nullable(v.string()),
+    counts: v.record(v.string(), v.number()),
+    phases_ms: v.record(v.string(), v.number()),
+    pause_ms: v.object({ predicted: v.nullable(v.number()), measured: v.nullable(v.number()) }),
+  }),
+});
+export type FinalHead = v.InferOutput<typeof HeadSchema>;
+
+export interface Final {
+  readonly head: FinalHead;
+  readonly difference: Uint8Array;
+}
+
+export function writeFinal({ head, difference }: Final): Fd {
+  const headBytes = Buffer.from(JSON.stringify(head));
+  const header = Buffer.alloc(HEADER_BYTES);
+  [MAGIC, VERSION, headBytes.length, difference.length].forEach((word, index) =>
+    header.writeUInt32LE(word, index * 4),
+  );
+  const file = createMemfd("agent-final");
+  for (const part of [header, headBytes, difference]) writeFully(file, part, part.length);
+  sealMemfd(file, SEAL_MASK.all);
+  return file;
+}
+
+/** Throws RefusedError for a file that is not what writeFinal() makes. */
+export function readFinal(file: Fd): Final {
+  const { size } = statOf(file.number);
+  const bytes = readWhole(file, size);
+  const view = new DataView(bytes.buffer);
+  const word = (index: number): number =>
+    size < HEADER_BYTES ? 0 : view.getUint32(index * 4, true);
+  if (word(0) !== MAGIC || word(1) !== VERSION) throw unfit("wanted version 1 of it");
+  const headEnd = HEADER_BYTES + word(2);
+  if (headEnd + word(3) !== size) throw unfit(`wanted ${headEnd + word(3)} bytes, found ${size}`);
+  const told = Buffer.from(bytes.buffer, HEADER_BYTES, word(2)).toString("utf8");
+  try {
+    const result = v.safeParse(HeadSchema, JSON.parse(told));
+    if (result.success) return { head: result.output, difference: bytes.subarray(headEnd) };
+    throw unfit(result.issues[0].message);
+  } catch (error) {
+    throw error instanceof SyntaxError ? unfit(error.message) : error;
+  }
+}
+
+function readWhole(file: Fd, size: number): Uint8Array {
+  const whole = new Uint8Array(size);
+  using loan = borrow(STEP_BYTES);
+  for (let at = 0; at < size;) {
+    const got = readAt(file, loan.region.address, Math.min(STEP_BYTES, size - at), at);
+    if (got === 0) throw unfit("it is cut short");
+    whole.set(loan.region.bytes.subarray(0, got), at);
+    at += got;
+  }
+  return whole;
+}
+
+const unfit = (why: string): RefusedError =>
+  new RefusedError(`Cannot use the state that was handed over: ${why}`);

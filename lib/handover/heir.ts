@@ -1,0 +1,376 @@
+// The heir's side of a handover at the kernel: what the effects of machine.ts do. A new program runs
+// this before anything else, with its loop; so does the keeper of an update in place.
+
+import { assert, RefusedError } from "../base/index.ts";
+import {
+  fileIdentityOf,
+  type Fd,
+  makeNonBlocking,
+  monotonicMs,
+  openPidfd,
+  setSchedulingClass,
+} from "../sys/index.ts";
+import { touchedKeys } from "./carried.ts";
+import { Channel } from "./channel.ts";
+import { type Final, readFinal } from "./final-file.ts";
+import { heirStep, type HeirEffect, type HeirEvent, type HeirState } from "./machine.ts";
+import { type Message, PROTOCOL } from "./messages.ts";
+import { SharedPage } from "./shared-page.ts";
+import type { Adoption, Heir, Heirs, Outcome, Survivor, UpdateReport } from "./survivor.ts";
+import type { Deadline, Waiter } from "./waiter.ts";
+
+export interface HeirOptions {
+  readonly channel: Fd;
+  readonly waiter: Waiter;
+  readonly heirs: Heirs;
+  /** For messages: "agent 0.1.0 (...)". */
+  readonly version: string;
+  /** It serves. The survivor may be replaced in its turn once `isOver`. */
+  readonly onServing: (survivor: Survivor, generation: number) => void;
+  /** Nothing was served and nothing will be: end this process. In place: step back. */
+  readonly onGivenUp: (reason: string) => void;
+  /** Everything was handed to this process as the keeper. */
+  readonly onGuard: ((guarded: Guarded) => void) | undefined;
+}
+
+/** What a keeper has. It owns all of it. */
+export interface Guarded {
+  readonly channel: Channel;
+  readonly final: Final;
+  readonly page: SharedPage;
+  readonly descriptors: ReadonlyMap<string, Fd>;
+  readonly heir: Heir;
+}
+
+/** What a program that was executed in place has inherited. */
+export interface Inherited {
+  readonly final: Final;
+  readonly page: SharedPage;
+  readonly descriptors: ReadonlyMap<string, Fd>;
+  readonly keeperPid: number;
+  /** The new program refused the state, and this is the old one back: why. */
+  readonly steppedBack: string | undefined;
+  /** Whether there is an old program to step back to. */
+  readonly canStepBack: boolean;
+  /** There is no way back any more: what was kept for it can be closed. */
+  readonly onServing: () => void;
+}
+
+/** For a holder that is silent before it has said how long it will take. */
+const GREETING_MS = 60_000;
+/** The copy and the rehearsal: the holder has the deadline that counts. */
+const PREPARE_MS = 600_000;
+/** Beyond the holder's own deadline, so that it is the holder who decides. */
+const PATIENCE_FACTOR = 3;
+
+export class HeirSide {
+  private readonly options: HeirOptions;
+  readonly channel: Channel;
+  private state: HeirState = "greeting";
+  private heir: Heir | undefined;
+  private copy: { readonly file: Fd; readonly digest: string } | undefined;
+  private digest = "";
+  private rehearsalMs = 0;
+  private readonly received: Arrived = new Map();
+  private final: Final | undefined;
+  private page: SharedPage | undefined;
+  private probe: Fd | undefined;
+  private deadline: Deadline | undefined;
+  private reason: string | undefined;
+  private pauseMs = GREETING_MS;
+  private measuredMs = 0;
+  private isShared = true;
+  private steppedBack: string | undefined;
+  private canStepBack = false;
+  private afterServing = (): void => undefined;
+
+  constructor(options: HeirOptions) {
+    this.options = options;
+    this.channel = new Channel(options.channel, options.waiter, {
+      onMessage: (message, fds) => this.told(message, fds),
+      onClosed: () => this.trouble("closed", "the old program closed the line"),
+      onPeerDead: () => this.trouble("peer_dead", "the old program ended"),
+      onBreach: (error) => this.trouble("abort", error.message),
+    });
+  }
+
+  /** A program that was started to take over. */
+  greet(): void {
+    const { heirs, version } = this.options;
+    const kinds = Object.fromEntries(
+      Object.entries(heirs).map(([kind, { stateVersions }]) => [kind, [...stateVersions]]),
+    );
+    const protocol: [number, number] = [PROTOCOL.oldest, PROTOCOL.newest];
+    this.channel.send({ type: "hello", protocol, version, pid: process.pid, kinds }, []);
+    this.setDeadline(GREETING_MS);
+  }
+
+  /** A program that was executed in place: everything but the probes is behind it. */
+  inherit({ final, page, descriptors, keeperPid, ...back }: Inherited): void {
+    const { heirs } = this.options;
+    const known = heirs[final.head.kind];
+    if (known === undefined) throw new RefusedError(`Cannot continue a ${final.head.kind}`);
+    this.heir = known.start(final.head.settings);
+    for (const [key, fd] of descriptors) this.arrived(key, fd);
+    this.final = final;
+    this.page = page;
+    this.pauseMs = final.head.pause_limit_ms;
+    this.steppedBack = back.steppedBack;
+    this.canStepBack = back.canStepBack;
+    this.afterServing = back.onServing;
+    const keeper = openPidfd(keeperPid);
+    if (keeper !== undefined) this.channel.watchPeer(keeper);
+    this.state = "adopting";
+    this.setDeadline(this.pauseMs * PATIENCE_FACTOR);
+    this.adopt();
+    if (keeper === undefined) this.trouble("peer_dead", "the keeper ended");
+  }
+
+  // ---- Events ------------------------------------------------------------------------------------
+
+  private told(message: Message, fds: readonly Fd[]): void {
+    switch (message.type) {
+      case "welcome":
+        return this.welcomed(message);
+      case "copy": {
+        const [file] = fds;
+        if (file === undefined) throw new RefusedError("Cannot rehearse: there is no copy");
+        this.copy = { file, digest: message.digest };
+        return this.on("copy");
+      }
+      case "descriptors":
+        return this.describe(message.keys, fds);
+      case "final":
+      case "final_keep": {
+        const [file, page] = fds;
+        if (file === undefined || page === undefined) {
+          throw new RefusedError("Cannot take over: there is no final state");
+        }
+        this.final = readFinal(file);
+        this.page = SharedPage.open(page, this.final.head.descriptors.length);
+        file[Symbol.dispose]();
+        return this.on(message.type);
+      }
+      case "probe":
+        this.probe = fds[0];
+        return this.on("probe");
+      case "commit":
+        return this.on("commit");
+      case "abort":
+        return this.trouble("abort", message.reason);
+      default:
+        throw new RefusedError(`Cannot take over: the old program said ${message.type}`);
+    }
+  }
+
+  private welcomed(message: Extract<Message, { type: "welcome" }>): void {
+    const { heirs } = this.options;
+    const known = heirs[message.kind];
+    if (known === undefined || !known.stateVersions.includes(message.state_version)) {
+      throw new RefusedError(`Cannot continue a ${message.kind} of ${message.state_version}`);
+    }
+    const holder = openPidfd(message.pid);
+    if (holder === undefined) return this.trouble("peer_dead", "the old program ended");
+    this.channel.watchPeer(holder);
+    this.heir = known.start(message.settings);
+    this.pauseMs = message.pause_ms;
+    this.setDeadline(PREPARE_MS);
+    this.on("welcome");
+  }
+
+  private describe(keys: readonly string[], fds: readonly Fd[]): void {
+    if (keys.length !== fds.length) {
+      throw new RefusedError(`Cannot take over: ${keys.length} keys, ${fds.length} descriptors`);
+    }
+    keys.forEach((key, index) => this.arrived(key, fds[index]!)); // As many of both.
+    this.on("descriptors");
+  }
+
+  /** Which open file it is, is asked now: the pause has no time for it. */
+  private arrived(key: string, fd: Fd): void {
+    this.received.set(key, { fd, identity: fileIdentityOf(fd.number) });
+  }
+
+  private trouble(event: HeirEvent, reason: string): void {
+    this.reason ??= reason;
+    this.on(event);
+  }
+
+  private on(event: HeirEvent): void {
+    const step = heirStep(this.state, event);
+    if (step === undefined) return;
+    this.state = step.to;
+    for (const effect of step.effects) this.effects[effect]();
+    const isHolderGone = event === "closed" || event === "peer_dead";
+    if (isHolderGone && (this.state === "served" || this.state === "serving")) this.endShared();
+  }
+
+  private setDeadline(delayMs: number): void {
+    this.deadline?.cancel();
+    this.deadline = this.options.waiter.after(delayMs, () =>
+      this.trouble("deadline", `the old program was silent for ${delayMs} ms`),
+    );
+  }
+
+  // ---- Effects -----------------------------------------------------------------------------------
+
+  private readonly effects: Record<HeirEffect, () => void> = {
+    rehearse: () => this.rehearse(),
+    send_rehearsed: () => {
+      // From here on every moment counts: no longer behind everybody else.
+      setSchedulingClass("normal");
+      const { digest, rehearsalMs } = this;
+      this.channel.send({ type: "rehearsed", digest, duration_ms: rehearsalMs }, []);
+    },
+    take_descriptors: () => undefined,
+    send_got: () => this.channel.send({ type: "got", count: this.received.size }, []),
+    adopt: () => {
+      this.setDeadline(this.pauseMs * PATIENCE_FACTOR);
+      this.adopt();
+    },
+    send_adopted: () => this.channel.send({ type: "adopted", digest: this.digest }, []),
+    send_refused: () => {
+      const type = this.canStepBack ? "stepped_back" : "refused";
+      this.channel.send({ type, reason: this.why() }, []);
+    },
+    serve_probe: () => {
+      const { probe } = this;
+      this.probe = undefined;
+      if (probe !== undefined) {
+        makeNonBlocking(probe);
+        this.heir?.serveProbe(probe);
+      }
+    },
+    take_word: () => {
+      assert(this.page, "there is a word once everything was handed over");
+      this.on(this.page.takeOver() ? "word_ours" : "word_theirs");
+    },
+    serve: () => this.serve(),
+    send_serving: () => this.channel.send({ type: "serving", pause_ms: this.measuredMs }, []),
+    send_kept: () => this.channel.send({ type: "kept" }, []),
+    guard: () => this.guard(),
+    give_up: () => {
+      this.deadline?.cancel();
+      this.options.onGivenUp(this.why());
+    },
+  };
+
+  private why(): string {
+    return this.reason ?? "the update was taken back";
+  }
+
+  private rehearse(): void {
+    const { heir, copy } = this;
+    assert(heir && copy, "a copy comes after the welcome");
+    const startedAtMs = monotonicMs();
+    try {
+      this.digest = heir.rehearse(copy.file);
+    } catch (error) {
+      return this.trouble("rehearsal_bad", messageOf(error));
+    } finally {
+      copy.file[Symbol.dispose]();
+      this.copy = undefined;
+    }
+    this.rehearsalMs = monotonicMs() - startedAtMs;
+    this.on("rehearsal_good");
+  }
+
+  private adopt(): void {
+    const { heir, final, page } = this;
+    assert(heir && final && page, "the final state is here");
+    try {
+      const descriptors = claim(this.received, final);
+      this.digest = heir.adopt({
+        difference: final.difference,
+        descriptors,
+        touch: this.touchMarks(final, page),
+        touched: new Set(),
+      });
+    } catch (error) {
+      return this.trouble("adoption_bad", messageOf(error));
+    }
+    this.on("adoption_good");
+  }
+
+  private touchMarks(final: Final, page: SharedPage): Adoption["touch"] {
+    const places = new Map(final.head.descriptors.map(([key], index) => [key, index]));
+    return (key) => {
+      const place = this.isShared ? places.get(key) : undefined;
+      if (place !== undefined) page.touch(place);
+    };
+  }
+
+  private serve(): void {
+    const { heir, final } = this;
+    assert(heir && final, "the final state is here");
+    this.deadline?.cancel();
+    const { head } = final;
+    this.measuredMs = Math.round((monotonicMs() - head.paused_at_ms) * 1000) / 1000;
+    const { pause_ms } = head.report;
+    const report: UpdateReport = {
+      ...head.report,
+      pause_ms: { predicted: pause_ms.predicted, measured: this.measuredMs },
+    };
+    const { steppedBack } = this;
+    const outcome: Outcome =
+      steppedBack === undefined
+        ? { kind: "updated", report }
+        : { kind: "kept", reason: steppedBack, report };
+    heir.onFirstServed(() => this.on("first_served"));
+    const survivor = heir.serve(outcome);
+    this.afterServing();
+    this.options.onServing(survivor, head.report.generation);
+    if (this.channel.isPeerDead()) this.endShared();
+  }
+
+  /** The old program has left: nobody looks at the marks any more. */
+  private endShared(): void {
+    if (!this.isShared) return;
+    this.isShared = false;
+    this.deadline?.cancel();
+    this.channel[Symbol.dispose]();
+    this.page?.[Symbol.dispose]();
+    this.page = undefined;
+  }
+
+  private guard(): void {
+    const { heir, final, page, channel } = this;
+    assert(heir && final && page, "the final state is here");
+    assert(this.options.onGuard, "only a keeper is asked to keep");
+    this.deadline?.cancel();
+    const descriptors = claim(this.received, final);
+    this.options.onGuard({ channel, final, page, descriptors, heir });
+  }
+}
+
+type Arrived = Map<string, { readonly fd: Fd; readonly identity: string }>;
+
+/**
+ * The descriptors of the final list, each the open file that it is said to be; those that belong to
+ * it no longer are closed. Throws RefusedError.
+ */
+function claim(received: Arrived, { head }: Final): Map<string, Fd> {
+  const claimed = new Map<string, Fd>();
+  for (const [key, wanted] of head.descriptors) {
+    const found = received.get(key);
+    if (found === undefined) throw new RefusedError(`Cannot take over: "${key}" did not come`);
+    const { fd, identity } = found;
+    if (identity !== wanted) {
+      const what = `wanted file ${wanted}, found ${identity}`;
+      throw new RefusedError(`Cannot take over: "${key}" is another descriptor: ${what}`);
+    }
+    claimed.set(key, fd);
+    received.delete(key);
+  }
+  for (const { fd } of received.values()) fd[Symbol.dispose]();
+  received.clear();
+  return claimed;
+}
+
+/** The keys that a program which has ended since had touched. */
+export const touchedOf = ({ head }: Final, page: SharedPage): Set<string> =>
+  touchedKeys(head.descriptors, (index) => page.isTouched(index));
+
+/** A mistake of the new program is a reason like any other: the old one goes on. */
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

@@ -1,0 +1,380 @@
+// The holder's side of a handover at the kernel: what the effects of machine.ts do. The program goes
+// on serving from its own loop until `pause`.
+
+import { assert } from "../base/index.ts";
+import {
+  Fd,
+  makeNonBlocking,
+  makeSocketPair,
+  monotonicMs,
+  openPidfd,
+  SIGNAL,
+  signalPidfd,
+} from "../sys/index.ts";
+import { CarriedList, touchedKeys } from "./carried.ts";
+import { Channel } from "./channel.ts";
+import { type FinalHead, writeFinal } from "./final-file.ts";
+import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
+import { type Message, PROTOCOL } from "./messages.ts";
+import type { Handed, HolderOptions } from "./holder-options.ts";
+import { ProbeClient } from "./probe-client.ts";
+import { SharedPage } from "./shared-page.ts";
+import type { Outcome, Snapshot, UpdateReport } from "./survivor.ts";
+import type { Deadline } from "./waiter.ts";
+
+/** A slice of copying between two turns of the loop. */
+const COPY_SLICE_MS = 2;
+/** How long a killed heir is waited for before it counts as stuck inside the kernel. */
+const DEATH_MS = 2000;
+/** A message there and one back, and the calls around them: what a pause takes beside the copy. */
+const EXCHANGE_MS = 2;
+
+const LIMITED = new Set<HolderState>(["handing", "handing_keep", "probing", "committed"]);
+
+export class Holder {
+  private readonly options: HolderOptions;
+  private readonly channel: Channel;
+  private readonly carried = new CarriedList();
+  private readonly startedAtMs = monotonicMs();
+  private state: HolderState = "starting";
+  private snapshot: Snapshot | undefined;
+  private page: SharedPage | undefined;
+  private head: FinalHead | undefined;
+  private probe: ProbeClient | undefined;
+  private deadline: Deadline | undefined;
+  private launcher: Fd | undefined;
+  private reason: string | undefined;
+  private phases: Record<string, number>;
+  private phaseAtMs = this.startedAtMs;
+  private sha256: string | null;
+  private version: string | null;
+  private predictedMs: number | null = null;
+  private measuredMs: number | null = null;
+  private pausedAtMs = 0;
+  private counts: UpdateReport["counts"] = {};
+
+  constructor(options: HolderOptions) {
+    this.options = options;
+    const { waiter, launched, known, prepareMs } = options;
+    this.sha256 = known?.sha256 ?? null;
+    this.version = known?.version ?? null;
+    this.phases = { ...known?.phases_ms };
+    this.launcher = launched.launcher;
+    this.channel = new Channel(launched.channel, waiter, {
+      onMessage: (message, fds) => this.received(message, fds),
+      onClosed: () => this.trouble("closed", "the new program closed the line"),
+      onPeerDead: () => this.trouble("peer_dead", "the new program ended"),
+      onBreach: (error) => this.trouble("refused", error.message),
+    });
+    this.setDeadline(prepareMs, "prepare");
+  }
+
+  /** The asker has gone, or somebody took the order back. */
+  cancel(reason: string): void {
+    this.trouble("cancel", reason);
+  }
+
+  report(): UpdateReport {
+    const { way, generation, binary } = this.options;
+    return {
+      way,
+      generation,
+      binary,
+      sha256: this.sha256,
+      version: this.version,
+      counts: this.counts,
+      phases_ms: this.phases,
+      pause_ms: { predicted: this.predictedMs, measured: this.measuredMs },
+    };
+  }
+
+  // ---- Events ------------------------------------------------------------------------------------
+
+  private received(message: Message, fds: readonly Fd[]): void {
+    for (const fd of fds) fd[Symbol.dispose](); // The heir has none of ours to give.
+    switch (message.type) {
+      case "verified":
+        this.sha256 = message.sha256;
+        this.version = message.version;
+        return this.phaseDone("verify");
+      case "started":
+        return this.watchHeir(message.pid);
+      case "hello":
+        this.watchHeir(message.pid);
+        this.phaseDone("start");
+        this.version = message.version;
+        return this.greeted(message);
+      case "rehearsed":
+        this.phaseDone("rehearse");
+        return this.compared("rehearsed", message.digest, this.snapshot?.digest);
+      case "got":
+        return this.sendDescriptors();
+      case "kept":
+        return this.on("kept");
+      case "adopted":
+        this.phaseDone("adopt");
+        return this.compared("adopted", message.digest, this.head?.digest);
+      case "serving":
+        this.measuredMs = message.pause_ms;
+        return this.channel.isPeerDead()
+          ? this.trouble("peer_dead", "the new program ended")
+          : this.on("serving");
+      case "refused":
+        return this.trouble("refused", message.reason);
+      default:
+        return this.trouble("refused", `the new program said ${message.type} to the old one`);
+    }
+  }
+
+  private watchHeir(pid: number): void {
+    if (this.heirPid !== undefined) return;
+    const pidfd = openPidfd(pid);
+    if (pidfd === undefined) return this.trouble("peer_dead", "the new program ended at once");
+    this.heirPid = pid;
+    this.channel.watchPeer(pidfd);
+  }
+  private heirPid: number | undefined;
+
+  private greeted({ protocol, kinds, version }: Extract<Message, { type: "hello" }>): void {
+    const { kind, stateVersion } = this.options.survivor;
+    const [oldest, newest] = protocol;
+    const known = kinds[kind];
+    const unfit =
+      oldest > PROTOCOL.newest || newest < PROTOCOL.oldest
+        ? `it speaks protocol ${oldest} to ${newest}, wanted ${PROTOCOL.newest}`
+        : known === undefined
+          ? `it cannot continue a ${kind}`
+          : !known.includes(stateVersion)
+            ? `it reads ${kind} state ${known.join(" and ")}, found version ${stateVersion}`
+            : undefined;
+    if (unfit === undefined) return this.on("hello_fit");
+    this.trouble("hello_unfit", `${version} does not fit: ${unfit}`);
+  }
+
+  private compared(event: HolderEvent, found: string, wanted: string | undefined): void {
+    if (found === wanted) return this.on(event);
+    this.trouble("refused", `the digest of the state differs: wanted ${wanted}, found ${found}`);
+  }
+
+  private trouble(event: HolderEvent, reason: string): void {
+    if (this.state === "ended") return;
+    this.reason ??= reason;
+    this.on(event);
+  }
+
+  private on(event: HolderEvent): void {
+    const step = holderStep(this.state, event);
+    if (step === undefined) return;
+    this.state = step.to;
+    if (LIMITED.has(step.to)) this.setDeadline(this.options.pauseMs, step.to);
+    if (step.to === "outliving" || step.to === "burying") this.setDeadline(DEATH_MS, step.to);
+    for (const effect of step.effects) this.effects[effect]();
+    if (this.state === "ended") this[Symbol.dispose]();
+  }
+
+  private setDeadline(delayMs: number, what: string): void {
+    this.deadline?.cancel();
+    this.deadline = this.options.waiter.after(delayMs, () =>
+      this.trouble("deadline", `the new program took longer than ${delayMs} ms (${what})`),
+    );
+  }
+
+  private phaseDone(name: string): void {
+    const nowMs = monotonicMs();
+    this.phases[name] = Math.round((nowMs - this.phaseAtMs) * 1000) / 1000;
+    this.phaseAtMs = nowMs;
+  }
+
+  // ---- Effects -----------------------------------------------------------------------------------
+
+  private readonly effects: Record<HolderEffect, () => void> = {
+    send_welcome: () => {
+      const { kind, stateVersion, settings } = this.options.survivor;
+      this.channel.send(
+        {
+          type: "welcome",
+          protocol: PROTOCOL.newest,
+          kind,
+          state_version: stateVersion,
+          settings,
+          pid: process.pid,
+          pause_ms: this.options.pauseMs,
+        },
+        [],
+      );
+    },
+    start_copy: () => {
+      const { survivor } = this.options;
+      const obstacles = survivor.obstacles();
+      if (obstacles.length > 0) return this.trouble("cancel", obstacles.join("; "));
+      this.counts = survivor.counts();
+      this.snapshot = survivor.snapshot();
+      this.copySlice();
+    },
+    send_copy: () => {
+      this.phaseDone("copy");
+      assert(this.snapshot, "a copy is made before it is sent");
+      this.channel.send({ type: "copy", digest: this.snapshot.digest }, [this.snapshot.file]);
+    },
+    send_descriptors: () => {
+      this.dropSnapshot();
+      this.sendDescriptors();
+    },
+    decide: () => this.decide(),
+    pause: () => {
+      this.phaseDone("describe");
+      this.pausedAtMs = this.phaseAtMs;
+      this.options.survivor.pause();
+    },
+    send_final: () => this.sendFinal("final"),
+    send_final_keep: () => this.sendFinal("final_keep"),
+    exec: () => this.exec(),
+    probe: () => this.startProbe(),
+    send_commit: () => {
+      this.phaseDone("probe");
+      this.channel.send({ type: "commit" }, []);
+    },
+    send_abort: () =>
+      this.channel.send({ type: "abort", reason: this.reason ?? "it was taken back" }, []),
+    retrieve_word: () => {
+      assert(this.page, "there is a word once there was a pause");
+      this.on(this.page.takeBack() ? "word_ours" : "word_theirs");
+    },
+    kill_peer: () => {
+      this.channel.killPeer();
+      if (this.heirPid === undefined && this.launcher !== undefined)
+        signalPidfd(this.launcher, SIGNAL.kill);
+      if (this.heirPid === undefined) this.on("peer_dead");
+    },
+    resume: () => this.options.survivor.resume(this.outcome()),
+    adopt_again: () => {
+      const { page, head } = this;
+      assert(page && head, "what was handed over is known");
+      const touched = touchedKeys(head.descriptors, (index) => page.isTouched(index));
+      this.options.survivor.adoptAgain(touched, this.outcome());
+    },
+    leave: () => {
+      this.phaseDone("commit");
+      this.options.survivor.leave();
+      this.options.onEnd({ kind: "left", report: this.report() });
+    },
+    fail: () => {
+      const report = this.report();
+      if (this.isStaying) return this.options.onEnd({ kind: "rehearsed", report });
+      this.options.onEnd({ kind: "failed", reason: this.why(), report });
+    },
+  };
+  private isStaying = false;
+
+  private why(): string {
+    return this.reason ?? "it was taken back";
+  }
+
+  private outcome(): Outcome {
+    return { kind: "kept", reason: this.why(), report: this.report() };
+  }
+
+  private copySlice(): void {
+    if (this.state !== "copying" || this.snapshot === undefined) return;
+    if (this.snapshot.advance(COPY_SLICE_MS)) return this.on("copied");
+    this.options.waiter.after(0, () => this.copySlice());
+  }
+
+  private dropSnapshot(): void {
+    this.snapshot?.[Symbol.dispose]();
+    this.snapshot = undefined;
+  }
+
+  private sendDescriptors(): void {
+    const { keys, fds } = this.carried.nextBatch(this.options.survivor.descriptors());
+    if (keys.length === 0) return this.on("described");
+    this.channel.send({ type: "descriptors", keys }, fds);
+  }
+
+  private decide(): void {
+    const { goal, survivor, pauseMsMax, known } = this.options;
+    const startedAtMs = monotonicMs();
+    survivor.difference();
+    const differenceMs = monotonicMs() - startedAtMs;
+    const startMs = known?.phases_ms.start ?? this.phases.start ?? 0;
+    const exchangeMs = goal === "promote" ? EXCHANGE_MS : startMs + EXCHANGE_MS;
+    this.predictedMs = Math.round((2 * differenceMs + exchangeMs) * 1000) / 1000;
+    if (goal === "rehearse") {
+      this.isStaying = true;
+      return this.on("stay");
+    }
+    if (pauseMsMax !== undefined && this.predictedMs > pauseMsMax) {
+      const found = `found ${this.predictedMs} ms predicted`;
+      return this.trouble("stay", `wanted a pause of at most ${pauseMsMax} ms, ${found}`);
+    }
+    this.on(goal === "keep" ? "go_keep" : "go");
+  }
+
+  private sendFinal(type: "final" | "final_keep"): void {
+    const { survivor, pauseMs } = this.options;
+    const all = survivor.descriptors();
+    for (;;) {
+      const { keys, fds } = this.carried.nextBatch(all);
+      if (keys.length === 0) break;
+      this.channel.send({ type: "descriptors", keys }, fds);
+    }
+    const digest = survivor.digest();
+    const head: FinalHead = {
+      descriptors: this.carried.entries(all),
+      kind: survivor.kind,
+      settings: survivor.settings,
+      digest,
+      paused_at_ms: this.pausedAtMs,
+      pause_limit_ms: pauseMs,
+      report: structuredClone(this.report()) as FinalHead["report"],
+    };
+    this.head = head;
+    this.page = SharedPage.create(head.descriptors.length);
+    this.final = writeFinal({ head, difference: survivor.difference() });
+    this.channel.send({ type, digest }, [this.final, this.page.file]);
+    this.phaseDone("hand");
+  }
+  private final: Fd | undefined;
+
+  private startProbe(): void {
+    const [ours, theirs] = makeSocketPair("stream");
+    makeNonBlocking(ours);
+    makeNonBlocking(theirs);
+    this.channel.send({ type: "probe" }, [theirs]);
+    theirs[Symbol.dispose]();
+    const { waiter, survivor } = this.options;
+    this.probe = new ProbeClient(ours, waiter, survivor.probe(), (wrong) => {
+      if (wrong === undefined) return this.on("probe_right");
+      this.trouble("probe_wrong", `the new program answered a probe wrongly: ${wrong}`);
+    });
+  }
+
+  private exec(): void {
+    const { becomeProgram } = this.options;
+    assert(becomeProgram, "there is a program to become");
+    assert(this.final && this.page && this.head && this.heirPid, "the keeper has everything");
+    const handed: Handed = {
+      channelNumber: this.channel.socketNumber,
+      final: this.final,
+      page: this.page,
+      head: this.head,
+      keeperPid: this.heirPid,
+    };
+    try {
+      becomeProgram(handed);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.trouble("exec_failed", error.message);
+    }
+  }
+
+  private [Symbol.dispose](): void {
+    this.deadline?.cancel();
+    this.probe?.[Symbol.dispose]();
+    this.dropSnapshot();
+    this.channel[Symbol.dispose]();
+    this.launcher?.[Symbol.dispose]();
+    this.final?.[Symbol.dispose]();
+    this.page?.[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,80 @@
+// Starting an heir: the binary is opened once, and handed to a launcher of ours (launcher.ts) with
+// one end of a new channel.
+
+import { RefusedError } from "../base/index.ts";
+import {
+  type Fd,
+  makeNonBlocking,
+  makeSocketPair,
+  openForReading,
+  openPidfd,
+  statOf,
+} from "../sys/index.ts";
+import { LAUNCHER_COMMAND, type LaunchSettings, PROGRAM_NAME } from "./launcher.ts";
+
+/** How to start this very program again. */
+export interface SelfCommand {
+  readonly executable: string;
+  /** What stands before the command's name: from source the main script, when compiled nothing. */
+  readonly words: readonly string[];
+  /** Without the variables that would make the runtime run something else. */
+  readonly environment: Record<string, string>;
+}
+
+/** A program to become: an open file and the words to start it with. */
+export interface Program {
+  readonly binary: Fd;
+  /** argv[0] first. */
+  readonly argv: readonly string[];
+  /** A path, for messages. */
+  readonly name: string;
+}
+
+const EXECUTE_MASK = 0o111;
+
+/** Opens the binary. Throws SystemError where it cannot be read, RefusedError for no program. */
+export function openBinary(path: string): Fd {
+  const binary = openForReading(path);
+  const stats = statOf(binary.number);
+  const wrong = !stats.isFile()
+    ? "it is no regular file"
+    : (stats.mode & EXECUTE_MASK) === 0
+      ? "it is not executable"
+      : undefined;
+  if (wrong === undefined) return binary;
+  binary[Symbol.dispose]();
+  throw new RefusedError(`Cannot use "${path}": ${wrong}`);
+}
+
+export interface Launched {
+  readonly channel: Fd;
+  /** undefined once it has ended already. */
+  readonly launcher: Fd | undefined;
+}
+
+/** The channel's other end is the launcher's and the heir's alone. */
+export function startHeir(
+  self: SelfCommand,
+  { argv, binary, name }: Program,
+  settings: Omit<LaunchSettings, "argv" | "name">,
+): Launched {
+  const [channel, theirs] = makeSocketPair("seqpacket");
+  makeNonBlocking(channel);
+  makeNonBlocking(theirs);
+  try {
+    const told: LaunchSettings = { ...settings, argv: [...argv], name };
+    const words = [...self.words, LAUNCHER_COMMAND, JSON.stringify(told)];
+    const child = Bun.spawn([self.executable, ...words], {
+      argv0: PROGRAM_NAME,
+      stdio: ["inherit", "inherit", "inherit", theirs.number, binary.number],
+      env: self.environment,
+    });
+    child.unref();
+    return { channel, launcher: openPidfd(child.pid) };
+  } catch (error) {
+    channel[Symbol.dispose]();
+    throw error;
+  } finally {
+    theirs[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,112 @@
+// The echo server of the live update tests, compiled by echo-binary.ts. Under the name "echo-WORD"
+// it is a bad new program of that kind.
+//
+//   echo-server serve SOCKET CONTROL       serves until SIGTERM
+//   echo-server live-update-launch JSON    the launcher
+//   echo-server live-update-probe          what it can continue
+//
+// On CONTROL an update is ordered by one JSON object (UpdateOrder); the outcome comes back on the
+// same connection, whoever of the two programs serves by then.
+
+import { basename } from "node:path";
+import {
+  claimHandover,
+  type Heirs,
+  LAUNCHER_COMMAND,
+  loopWaiter,
+  PROBE_COMMAND,
+  PROTOCOL,
+  runLauncher,
+  takeOver,
+  Updater,
+  type UpdateOrder,
+} from "../../../lib/handover/index.ts";
+import { bindUnix, cleanEnvironment, Loop } from "../../../lib/sys/index.ts";
+import { echoHeir } from "../echo-heir.ts";
+import { Echo, ECHO_STATE_VERSION, echoSurvivor } from "../echo-survivor.ts";
+
+const [, , command, ...words] = process.argv;
+const name = basename(process.execPath);
+const behaviour = name.startsWith("echo-") && name !== "echo-server" ? name.slice(5) : undefined;
+const version = behaviour === "of-another-version" ? 99 : ECHO_STATE_VERSION;
+const VERSION_LINE = `echo ${behaviour ?? "good"}`;
+
+async function serve(socket: string, control: string): Promise<void> {
+  using loop = new Loop();
+  const waiter = loopWaiter(loop);
+  const claimed = claimHandover(process.env);
+  let isGivenUp = false;
+  loop.onSignal("SIGTERM", () => loop.stop());
+  const run = (echo: Echo, generation: number): void => {
+    const self = {
+      executable: process.execPath,
+      words: [],
+      environment: cleanEnvironment(process.env),
+    };
+    const updater = new Updater({
+      survivor: echoSurvivor(echo),
+      waiter,
+      self,
+      argv0: process.argv0,
+      words: [command ?? "", ...words],
+      environment: process.env,
+      generation,
+    });
+    echo.onOrder = (order, asker) => {
+      echo.asker = asker;
+      try {
+        updater.start(JSON.parse(order) as UpdateOrder, (end) => {
+          if (end.kind !== "left") echo.tellAsker(end);
+        });
+      } catch (error) {
+        if (updater.isActive) echo.asker = undefined;
+        echo.tellAskerOn(asker, { kind: "failed", reason: String(error) });
+      }
+    };
+  };
+  if (claimed === undefined) {
+    const arena = Echo.newArena();
+    const [listener, controls] = [socket, control].map((path) =>
+      bindUnix({ path, kind: "stream" }),
+    );
+    const echo = new Echo(loop, { arena, listener: listener!, control: controls! });
+    echo.startServing();
+    run(echo, 0);
+  } else {
+    let served: Echo | undefined;
+    const heirs: Heirs = {
+      echo: {
+        stateVersions: [version],
+        start: () => echoHeir(loop, behaviour, (echo) => void (served = echo)),
+      },
+    };
+    takeOver({
+      claimed,
+      waiter,
+      heirs,
+      version: VERSION_LINE,
+      onServing: (_, generation) => run(served!, generation),
+      onEnd(failure) {
+        isGivenUp = failure !== undefined;
+        loop.stop();
+      },
+    });
+  }
+  await loop.run();
+  process.exit(isGivenUp ? 1 : 0);
+}
+
+if (command === PROBE_COMMAND) {
+  if (behaviour === "knows-no-probe") process.exit(2);
+  if (behaviour === "hangs-at-probe") await Bun.sleep(1_000_000);
+  const kinds = { echo: [version] };
+  const protocol = [PROTOCOL.oldest, PROTOCOL.newest];
+  process.stdout.write(JSON.stringify({ protocol, version: VERSION_LINE, kinds }));
+} else if (command === LAUNCHER_COMMAND) {
+  await runLauncher(words[0] ?? "", process.env);
+} else {
+  if (behaviour === "crashes-at-start") process.kill(process.pid, "SIGSEGV");
+  if (behaviour === "exits-at-start") process.exit(0);
+  if (behaviour === "hangs-at-start") for (;;) Bun.sleepSync(1000);
+  await serve(words[0] ?? "", words[1] ?? "");
+}
