@@ -8,13 +8,14 @@ import { checkCopy, COPY_OPTIONS, writeCopy } from "./copy.ts";
 import { readFile } from "./side.ts";
 
 const Options = v.strictObject({
-  _: v.strictTuple([v.string()], "wanted one dump, or - for standard input"),
+  _: v.pipe(v.array(v.string()), v.length(1, "wanted one dump, or - for standard input")),
   ...COPY_OPTIONS,
 });
 
 export async function run({ argv, spec }: Invocation): Promise<number> {
   const options = parseOptions(Options, spec, argv);
   checkCopy(spec.name, options);
-  await writeCopy(readFile(options._[0]), options);
+  const [dump = ""] = options._;
+  await writeCopy(readFile(dump), options);
   return EXIT.ok;
 }

@@ -28,7 +28,7 @@ const formats = `wanted ${STATE_FORMATS.join(", ")}`;
 
 /** Of the schemas of both commands. */
 export const COPY_OPTIONS = {
-  to: v.string("name what to write with --to FILE, or - for standard output"),
+  to: v.optional(v.string(), ""),
   format: v.optional(v.picklist(STATE_FORMATS, formats), "json"),
   variant: v.optional(v.picklist(STREAM_VARIANTS, "wanted c or design"), "c"),
   json: switchOption,
@@ -43,6 +43,9 @@ export interface CopyOptions extends StateTarget {
 
 /** Before anything is read: what cannot be done is said at once. */
 export function checkCopy(command: string, { to, json, format }: CopyOptions): void {
+  if (to === "") {
+    throw new UsageError(`Cannot run ${command}: name the dump with --to FILE, or --to -`);
+  }
   if (to !== "-") return;
   if (json) {
     throw new UsageError(`Cannot run ${command}: --json and the dump both go to standard output`);

@@ -23,7 +23,7 @@ const TROUBLE = EXIT.usage;
 const LIMIT_DEFAULT = 40;
 
 const Options = v.strictObject({
-  _: v.strictTuple([v.string(), v.string()], "wanted two: sockets or dumps"),
+  _: v.pipe(v.array(v.string()), v.length(2, "wanted two: sockets or dumps")),
   subtree: v.optional(storePathOption),
   "nodes-only": switchOption,
   limit: v.optional(countOption, String(LIMIT_DEFAULT)),
