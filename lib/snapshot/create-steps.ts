@@ -131,7 +131,7 @@ function switchStep({ plan, limits }: StepContext, { emulator, monitor }: Runnin
     },
     cancel: () =>
       withoutQemuIfGone(monitor, async (one) => {
-        if (isOverlaid) return one === undefined ? undefined : switchBack(disks, one);
+        if (isOverlaid) return one === undefined ? undefined : switchBack(plan, disks, one);
         if (one !== undefined) return takeBack(plan, emulator, one);
         for (const disk of emulator.disks) await takeBackWithoutQemu(plan, disk, limits);
       }),

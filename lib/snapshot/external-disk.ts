@@ -13,6 +13,7 @@ import type { CreatePlan, PlannedDisk } from "./group-plan.ts";
 import { becomesFree, mergeStopped } from "./stopped-image.ts";
 import { runJobs } from "./jobs.ts";
 import { isRefused, type Monitor } from "./monitor.ts";
+import { Standstill } from "./pause.ts";
 import { createOverlay } from "./overlay-file.ts";
 import { problemOfExisting } from "./existing-overlay.ts";
 import { holdsData, readIfQcow2 } from "./qcow2-image.ts";
@@ -69,13 +70,23 @@ export const switchAction = (disk: ExternalDisk) => ({
   data: { node: disk.node, overlay: disk.target_node },
 });
 
-/** Merges overlays back that are the disks already: the guest sees the same data all the time. */
-export async function switchBack(disks: readonly ExternalDisk[], monitor: Monitor): Promise<void> {
+/**
+ * Merges overlays back that are the disks already: the guest sees the same data all the time. It
+ * stands still from the moment that the images below take over until the overlays' files are gone:
+ * as long as one is there, nothing newer is anywhere else, should QEMU die now.
+ */
+export async function switchBack(
+  plan: CreatePlan,
+  disks: readonly ExternalDisk[],
+  monitor: Monitor,
+): Promise<void> {
   const nodes = await queryNodes(monitor);
   const switched = disks.filter((disk) => stateOf(disk, nodes) === "switched");
   if (switched.length === 0) return;
+  const standstill = new Standstill(monitor);
   await runJobs({
     monitor,
+    onReady: () => standstill.begin(),
     jobs: switched.map(({ target_node: device, node }) => ({
       id: `${device}-back`,
       command: "block-commit",
@@ -87,7 +98,10 @@ export async function switchBack(disks: readonly ExternalDisk[], monitor: Monito
     if (stateOf(disk, after) === "switched") {
       throw new SnapshotRefusal(`Cannot undo ${disk.name}: "${disk.target}" is still its top`);
     }
+    await deleteNode(monitor, disk.target_node);
+    if (!disk.uses_existing && isOurs(plan, disk)) removeFile(disk.target);
   }
+  await standstill.end();
 }
 
 /** Takes the overlay away, file and all. `monitor` undefined: the disk's QEMU is gone. */
@@ -108,7 +122,7 @@ export async function unstage(
   moveBack(disk);
 }
 
-async function deleteNode(monitor: Monitor, node: string): Promise<void> {
+export async function deleteNode(monitor: Monitor, node: string): Promise<void> {
   try {
     await monitor.execute("blockdev-del", { "node-name": node });
   } catch (error) {

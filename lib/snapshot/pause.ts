@@ -47,13 +47,42 @@ export async function pause({ emulator, monitor, limits }: Paused): Promise<void
 
 /** Lets the guest go on, if it was running before and is paused now. */
 export async function goOn({ emulator, monitor, limits }: Paused): Promise<void> {
-  if (!emulator.pauses || monitor === undefined) return;
+  if (!emulator.was_running || monitor === undefined) return;
   try {
     const status = await queryStatus(monitor);
     if (status === "paused" || status === "postmigrate") await monitor.execute("cont");
     if (emulator.guest_agent !== null) await thaw(emulator.guest_agent, limits);
   } catch (error) {
     if (!isGone(error)) throw error; // A guest that ended needs nothing more.
+  }
+}
+
+/** A moment in which a guest writes nothing. It goes on only if it was running. */
+export class Standstill {
+  private readonly monitor: Monitor;
+  private isOurs = false;
+  constructor(monitor: Monitor) {
+    this.monitor = monitor;
+  }
+
+  async begin(): Promise<void> {
+    if ((await statusIfGuest(this.monitor)) !== "running") return;
+    this.isOurs = true;
+    await this.monitor.execute("stop");
+  }
+
+  async end(): Promise<void> {
+    if (this.isOurs) await this.monitor.execute("cont");
+  }
+}
+
+/** A storage daemon has no run state. */
+async function statusIfGuest(monitor: Monitor): Promise<string | undefined> {
+  try {
+    return await queryStatus(monitor);
+  } catch (error) {
+    if (isRefused(error) && error.qemuClass === "CommandNotFound") return undefined;
+    throw error;
   }
 }
 

@@ -102,7 +102,7 @@ async function recoverCreate(plan: CreatePlan, context: Context): Promise<Recove
     const failures = await work(plan, reached, context);
     for (const { emulator, monitor } of reached) {
       if (await attempt(failures, () => goOn({ emulator, monitor, limits }))) {
-        if (emulator.pauses && monitor) actions.push(`${emulator.name}: goes on`);
+        if (emulator.was_running && monitor) actions.push(`${emulator.name}: goes on`);
       }
     }
     actions.push(...failures);
@@ -169,7 +169,7 @@ const undo: Work = async (plan, reached, { actions, limits }) => {
     }
     await attempt(failures, () => removeMemory(plan, emulator));
     if (plan.kind === "external" && monitor !== undefined) {
-      await attempt(failures, () => switchBack(emulator.disks.filter(isExternal), monitor));
+      await attempt(failures, () => switchBack(plan, emulator.disks.filter(isExternal), monitor));
     }
     if (plan.kind === "internal" && monitor !== undefined) {
       await attempt(failures, () => takeBack(plan, emulator, monitor));
