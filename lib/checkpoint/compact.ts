@@ -4,7 +4,7 @@
 //   batches behind it             as they are: each point between needs its own
 //   state up to that round        what counts at its end
 //   libxl's records before it     none
-//   COMMITs before it             none
+//   COMMITs before it             as PAST, the latest of them
 
 import { assert } from "../base/index.ts";
 import { read, write } from "../bytes/index.ts";
@@ -21,6 +21,7 @@ import {
   FILE_HEADER_BYTES,
   ITEM_KIND,
   KIND,
+  PAST_COMMITS_MAX,
 } from "./layout.ts";
 import { type Batch, batchOf, itemOf, type Live, liveAt, pfnAt } from "./live-entries.ts";
 import { pointOf, type RestorePoint } from "./points.ts";
@@ -81,6 +82,8 @@ class Compactor {
         return this.batch(record);
       case KIND.commit:
         return this.commit(record);
+      case KIND.past:
+        return this.remember(record);
       case KIND.failover:
         return this.copy(record);
     }
@@ -162,9 +165,15 @@ class Compactor {
     writer.end(bytes);
   }
 
+  private remember({ view, at, bytes, bodyBytes }: JournalRecord): void {
+    const { round, writer } = this.parts;
+    if (read(COMMIT, view, at).round + PAST_COMMITS_MAX < round) return;
+    writer.copy(KIND.past, bytes.subarray(at, at + bodyBytes));
+  }
+
   private commit(record: JournalRecord): void {
     const row = read(COMMIT, record.view, record.at);
-    if (row.round < this.parts.round) return;
+    if (row.round < this.parts.round) return this.remember(record);
     this.copy(record);
     const { stream, writer } = this.parts;
     const journalEnd = writer.place;

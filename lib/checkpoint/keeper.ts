@@ -17,11 +17,14 @@ import {
 import { SLOT_BYTES } from "./layout.ts";
 import { type RestorePoint, scanFolder, type ScannedFolder, type ScannedStream } from "./points.ts";
 import { type Aged, type Clock, oldestKept, type Retention } from "./retention.ts";
-import { createStream, type Durability, reopenStream, type StreamWriter } from "./stream-writer.ts";
+import {
+  createStream,
+  reopenStream,
+  type StreamWriter,
+  type StreamWriterOptions,
+} from "./stream-writer.ts";
 
-export interface KeeperOptions {
-  readonly folder: string;
-  readonly durability: Durability;
+export interface KeeperOptions extends StreamWriterOptions {
   readonly retention: Retention;
   readonly clock: Clock;
   /** Another receiver's, that this one goes on for. */

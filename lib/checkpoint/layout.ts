@@ -12,6 +12,7 @@
 //              state records (STATE), the device model's records behind a round (TAIL)
 //   BATCH      the pfns of one PAGE_DATA record, where their contents stand, and what they replace
 //   COMMIT     a checkpoint is complete; makes a restore point
+//   PAST       a COMMIT whose restore point was given up: only for the record
 //   PRUNE      older restore points are given up
 //   FAILOVER   a restore point was handed to a command that runs it
 //
@@ -69,7 +70,7 @@ assert(sizeOf(RECORD_HEADER) === 16, "a record header is 16 bytes");
 export const RECORD_HEADER_BYTES = sizeOf(RECORD_HEADER);
 export const CHECKSUM_AT = offsetOf(RECORD_HEADER, "checksum");
 
-export const KIND = { item: 1, batch: 2, commit: 3, prune: 4, failover: 5 } as const;
+export const KIND = { item: 1, batch: 2, commit: 3, prune: 4, failover: 5, past: 6 } as const;
 export type Kind = (typeof KIND)[keyof typeof KIND];
 
 // ---- Bodies -----------------------------------------------------------------------------------
@@ -137,6 +138,8 @@ export const FAILOVER = {
 
 /** libxc's saver writes 1024 (MAX_BATCH_SIZE); a walk hands over so many at once. */
 export const BATCH_ENTRIES_MAX = 16384;
+/** Of commits whose restore points were given up so many are remembered. */
+export const PAST_COMMITS_MAX = 1000;
 /** Longer items go on in further records. */
 export const ITEM_PART_BYTES = 256 * 1024;
 

@@ -116,7 +116,8 @@ export function liveAt(fd: Fd, until: number, round: number): Live {
   return { index, states };
 }
 
-function indexBatch(index: PageIndex, { words, entriesAt, entries }: Batch, before: number) {
+/** Numbers the entries of a batch on; returns the last number. */
+export function indexBatch(index: PageIndex, { words, entriesAt, entries }: Batch, before: number) {
   let ordinal = before;
   for (let at = entriesAt; at < entriesAt + entries * 2; at += 2) {
     ordinal++;

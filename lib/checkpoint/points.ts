@@ -46,6 +46,8 @@ export interface ScannedStream {
   readonly start: JournalStart | undefined;
   /** All that stand in the journal, also those that are not kept any more. */
   readonly points: readonly RestorePoint[];
+  /** Commits before those, of which nothing else is left. */
+  readonly past: readonly RestorePoint[];
   /** Number of the oldest point that is kept; 0 where the journal says nothing. */
   readonly oldest: number;
   /** Behind the last record that counts for good. */
@@ -81,6 +83,7 @@ export function scanStream(files: StreamFiles): ScannedStream {
 
 interface Progress {
   readonly points: RestorePoint[];
+  readonly past: RestorePoint[];
   oldest: number;
   end: JournalPlace;
   failover: ScannedStream["failover"];
@@ -91,7 +94,7 @@ export function scanJournal(files: StreamFiles, fd: Fd): ScannedStream {
   const bytes = sizeOfFile(fd);
   const start = readFileHeader(fd);
   const first: JournalPlace = { position: FILE_HEADER_BYTES, number: 1 };
-  const progress: Progress = { points: [], oldest: 0, end: first, failover: undefined };
+  const progress: Progress = { points: [], past: [], oldest: 0, end: first, failover: undefined };
   if (start === undefined) {
     const tail = "a file header that is not whole";
     return { files, start, ...progress, bytes, tail, isDamaged: false };
@@ -114,6 +117,13 @@ function note(record: JournalRecord, stream: number, progress: Progress): void {
       progress.points.push(point);
       progress.oldest = row.oldest;
       break;
+    }
+    case KIND.past: {
+      const row = read(COMMIT, view, at);
+      const nowhere = progress.end;
+      const place = { stream, journalStart: nowhere, journalEnd: nowhere };
+      progress.past.push(pointOf(row, place));
+      return;
     }
     case KIND.prune:
       progress.oldest = read(PRUNE, view, at).oldest;

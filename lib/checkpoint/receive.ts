@@ -13,19 +13,23 @@
 // its headers, which the next walk must see first. PausedReceiver and the descriptors are all that
 // another process needs; index and slots it makes anew from the journal.
 
-import { assert, RefusedError } from "../base/index.ts";
+import { assert } from "../base/index.ts";
 import { type Finding, Interrupted } from "../bytes/index.ts";
-import { walk, type WalkEnd } from "../stream/index.ts";
+import { ControlSocket, walk, type WalkEnd } from "../stream/index.ts";
 import type { Fd, FileKind } from "../sys/index.ts";
 import { lockForWriting, makeFolder } from "./folder.ts";
 import { keepFolder, type Keeper, type KeeperOptions, type PausedReceiver } from "./keeper.ts";
 import type { RestorePoint } from "./points.ts";
 import { Recorder } from "./recorder.ts";
+import { type CheckpointStatus, pointReport } from "./report.ts";
 import { type Duty, StreamSource } from "./stream-source.ts";
 import type { StreamWriter } from "./stream-writer.ts";
 
 export interface ReceiveOptions extends KeeperOptions {
-  readonly source: { readonly fd: Fd; readonly kind: FileKind };
+  /** Called when the folder is ready: the sender may begin. Stays the caller's to close. */
+  readonly open: () => { readonly fd: Fd; readonly kind: FileKind };
+  /** Path of a unix socket that tells how it stands. */
+  readonly control: string | undefined;
   readonly duties: readonly Duty[];
   readonly listener: ReceiveListener;
   readonly paused: PausedReceiver | undefined;
@@ -79,6 +83,7 @@ export function receiveStream(options: ReceiveOptions): ReceiveResult {
 
 class Receiver implements Disposable {
   private readonly options: ReceiveOptions;
+  private readonly control: ControlSocket | undefined;
   private readonly keeper: Keeper;
   private readonly writer: StreamWriter;
   private readonly source: StreamSource;
@@ -89,13 +94,19 @@ class Receiver implements Disposable {
   private paused: PausedReceiver | undefined;
 
   constructor(options: ReceiveOptions, keeper: Keeper) {
-    const { source, duties, paused, folder } = options;
+    const { duties, paused, folder, control } = options;
     this.options = options;
+    const source = options.open();
     this.keeper = keeper;
     this.writer = keeper.writer;
     const prefix = paused === undefined ? new Uint8Array(0) : Buffer.from(paused.headers, "base64");
     const position = paused?.position ?? 0;
-    this.source = new StreamSource({ ...source, duties, position, prefix });
+    this.control =
+      control === undefined
+        ? undefined
+        : new ControlSocket(control, () => `${JSON.stringify(this.status(), null, 2)}\n`);
+    const all = this.control === undefined ? duties : [...duties, this.control];
+    this.source = new StreamSource({ ...source, duties: all, position, prefix });
     this.roundStartedMs = paused?.roundStartedMs;
     this.roundOffset = position;
     const { journal, pages, slots, index, points } = this.writer;
@@ -117,9 +128,6 @@ class Receiver implements Disposable {
       format: undefined,
       onProgress: (position) => listener.progress(position),
     });
-    const { format } = end;
-    if (format !== undefined && format !== "xl" && format !== "libxl")
-      throw this.otherFormat(format);
     if (this.paused !== undefined) this.writer.abandon();
     return {
       ended: this.paused !== undefined ? "paused" : endOf(end),
@@ -132,14 +140,6 @@ class Receiver implements Disposable {
       waitedMs: this.source.waitedMs,
       paused: this.paused,
     };
-  }
-
-  private otherFormat(format: string): RefusedError {
-    const { source, folder } = this.options;
-    return new RefusedError(
-      `Cannot receive ${source.fd.name} into "${folder}": wanted a checkpointed stream of xl or ` +
-        `libxl, found a ${format} stream`,
-    );
   }
 
   private commit(endOffset: number): void {
@@ -180,6 +180,23 @@ class Receiver implements Disposable {
     return { boot: clock.boot, monotonicMs, committedMs: clock.realtimeMs() };
   }
 
+  private status(): CheckpointStatus {
+    const { source, keeper, options, roundOffset } = this;
+    const last = keeper.points.at(-1);
+    const isOurs = last !== undefined && this.commits > 0;
+    const since = isOurs ? options.clock.monotonicMs() - last.monotonicMs : undefined;
+    return {
+      folder: options.folder,
+      stream: this.writer.files.stream,
+      position: Math.max(0, source.position),
+      commits: this.commits,
+      uncommitted_bytes: Math.max(0, source.position - roundOffset),
+      waiting_bytes: source.waitingBytes,
+      since_commit_ms: since === undefined ? null : Math.max(0, Math.round(since)),
+      last: last === undefined ? null : pointReport(last),
+    };
+  }
+
   private pause(position: number, roundStartedMs: number): void {
     // Bytes that were looked at already cannot be given to another process.
     if (!this.source.isAtRest || !this.recorder.canBeTakenOver) return;
@@ -191,6 +208,7 @@ class Receiver implements Disposable {
 
   [Symbol.dispose](): void {
     this.source[Symbol.dispose]();
+    this.control?.[Symbol.dispose]();
   }
 }
 

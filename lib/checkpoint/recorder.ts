@@ -3,7 +3,7 @@
 // squash has it (lib/stream/final): the same code reads records and refuses bad ones.
 
 import { hex, plural, RefusedError } from "../base/index.ts";
-import { type Finding, StreamError } from "../bytes/index.ts";
+import { type Finding, type Place, StreamError } from "../bytes/index.ts";
 import {
   BATCH_PFNS_MAX,
   Chooser,
@@ -54,6 +54,7 @@ export class Recorder implements Visitor {
   /** The round that is being received, from 1. */
   round: number;
   readonly counts: RoundCounts = { entries: 0, contents: 0 };
+  private hasLibxl = false;
   private readonly parts: RecorderParts;
   private readonly chooser: Chooser;
   private readonly item: ItemRecord;
@@ -79,11 +80,23 @@ export class Recorder implements Visitor {
     return !this.chooser.reader.isVerifying;
   }
 
-  literal(_place: unknown, piece: Piece): void {
+  literal({ layer }: Place, piece: Piece): void {
+    this.refuseOther(layer);
     this.raw(piece);
   }
 
+  /** Before anything is kept: libxc alone has no place for the device model, others no rounds. */
+  private refuseOther(layer: Place["layer"]): void {
+    if (layer === "xl" || layer === "libxl") this.hasLibxl = true;
+    else if (layer !== "libxc" || !this.hasLibxl) {
+      throw new RefusedError(
+        `${this.parts.cannot}: wanted a checkpointed stream of xl or libxl, found a ${layer} stream`,
+      );
+    }
+  }
+
   header(header: HeaderEvent, piece: Piece): void {
+    this.refuseOther(header.layer);
     this.chooser.header(header, piece);
     this.raw(piece);
     if (header.record === "domain_header") this.item.passHeaders();
@@ -99,6 +112,7 @@ export class Recorder implements Visitor {
     if (record.layer === "libxl" && record.type === LIBXL.checkpointState.type) {
       throw this.isColo();
     }
+    this.refuseOther(record.layer);
     this.chooser.record(record);
     this.padding = undefined;
     const fate = fateOf(record);

@@ -32,12 +32,14 @@ import { FIRST_SLOT_VALUE, NO_CONTENTS, SlotMap } from "./slot-map.ts";
 /** disk: a commit is on the disk when it is reported. memory: it outlives us, not a power cut. */
 export type Durability = "memory" | "disk";
 
-/** The journal is rewritten when it is twice as long as it was the last time, and this. */
-const COMPACT_SLACK_BYTES = 4 * 1024 * 1024;
+/** What `compactSlackBytes` is where nobody has reason to choose. */
+export const COMPACT_SLACK_BYTES = 4 * 1024 * 1024;
 
 export interface StreamWriterOptions {
   readonly folder: string;
   readonly durability: Durability;
+  /** The journal is rewritten when it is twice as long as it was the last time, and this. */
+  readonly compactSlackBytes: number;
 }
 
 /** What a COMMIT says, less what only the writer knows. */
@@ -65,6 +67,7 @@ export class StreamWriter implements Disposable {
   private readonly createdMs: number;
   private readonly folder: string;
   private readonly isDurable: boolean;
+  private readonly compactSlackBytes: number;
   private readonly pagesFd: Fd;
   private journalFd: Fd;
   /** Up to which round the slots that it replaced have been freed. */
@@ -75,6 +78,7 @@ export class StreamWriter implements Disposable {
   constructor(parts: Parts) {
     const { folder, durability, files, journalFd, pagesFd, place, points } = parts;
     this.folder = folder;
+    this.compactSlackBytes = parts.compactSlackBytes;
     this.isDurable = durability === "disk";
     this.files = files;
     this.createdMs = parts.createdMs;
@@ -141,7 +145,7 @@ export class StreamWriter implements Disposable {
   compactIfDue(): void {
     const { position } = this.journal.place;
     this.compactedBytes ??= position;
-    if (position < 2 * this.compactedBytes + COMPACT_SLACK_BYTES) return;
+    if (position < 2 * this.compactedBytes + this.compactSlackBytes) return;
     const [oldest] = this.points;
     // Everything is needed, or somebody reads: it may be otherwise when it has grown again.
     if (oldest === undefined || oldest.round !== this.releasedRound || oldest.round === 1) {

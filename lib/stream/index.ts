@@ -69,6 +69,7 @@ export {
 export type { PackReport, UnpackReport } from "./pack/index.ts";
 export {
   Capture,
+  ControlSocket,
   inheritedEnd,
   LIFELINE,
   MessageGate,

@@ -18,6 +18,13 @@ import {
   PlanReportSchema,
   RecoverReportSchema,
 } from "../../../lib/snapshot/index.ts";
+import {
+  CheckpointListSchema,
+  CheckpointPruneSchema,
+  CheckpointReceiveSchema,
+  CheckpointRestoreSchema,
+  CheckpointVerifySchema,
+} from "../../../lib/checkpoint/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { HookStatusDocument } from "../hook/hook.ts";
@@ -30,6 +37,11 @@ import { StoreCopySchema, StoreDiffSchema, StoreLoadSchema } from "../../ui/stor
 
 /** Every command with --json, and its document. */
 export const DOCUMENTS = {
+  "checkpoint list": CheckpointListSchema,
+  "checkpoint prune": CheckpointPruneSchema,
+  "checkpoint receive": CheckpointReceiveSchema,
+  "checkpoint restore": CheckpointRestoreSchema,
+  "checkpoint verify": CheckpointVerifySchema,
   check: CheckDocument,
   convert: ConvertReportSchema,
   diff: DiffReportSchema,
