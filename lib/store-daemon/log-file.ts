@@ -1,5 +1,5 @@
-// A log of lines in a file that is turned over: FILE, then FILE.1, FILE.2 and so on up to as many as
-// are wanted. Lines are collected and written together. A log that cannot be written never stops
+// A log of lines in a file that is turned over: FILE, then FILE.1, FILE.2 and so on up to as many
+// as are wanted. Lines are collected and written together. A log that cannot be written never stops
 // the daemon: lines are lost, and how many is said in the first one that can be written again.
 
 import { renameSync } from "node:fs";

@@ -1,7 +1,7 @@
 // The store daemon: a store in its arena, and around it the socket, the rings, and the loop.
 //
-// Theory of Operation. Everything runs in the loop's thread and nothing waits. The store carries out
-// requests and queues answers and events in outboxes; turns.ts moves bytes; domains.ts keeps rings
+// Theory of Operation. Everything runs in the loop's thread and nothing waits. The store carries
+// out requests and queues answers and events in outboxes; turns.ts moves bytes; domains.ts keeps rings
 // and event channels. What would outlive this program is all here in one place: the arena, the
 // listening socket, the clients' sockets, the event channel descriptor, and for each client the
 // bytes of a request that came in part and those of answers that have not gone yet. pause() stops

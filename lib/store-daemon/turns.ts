@@ -6,8 +6,8 @@
 // client with requests left goes on in the next turn, behind those that woke us, so that one that
 // floods us delays the others by its share and no more. Nothing is made per request.
 //
-// What is queued for a client is bounded: above OUTPUT_HOLD_BYTES nothing more is read from it until
-// it has taken some. Events of others come on top of that; see the limits in store-daemon.ts.
+// What is queued for a client is bounded: above OUTPUT_HOLD_BYTES nothing more is read from it
+// until it has taken some. Events of others come on top of that; see the limits in store-daemon.ts.
 
 import { type Loop, monotonicMs, type PoolBuffer, READY_MASK, reserve } from "../sys/index.ts";
 import { copyMemory, type BufferPool } from "../sys/index.ts";
