@@ -4,10 +4,10 @@
 //
 //   waiting    it is not there, or nobody listens; a change in its folder, or a timer, tries again
 //   connected  passt may ask. It asks in batches and waits for the answer to each
-//   resting    it closed without having asked: another helper is there (passt takes one at a time)
+//   resting    it closes each new connection at once: another helper is there (passt takes one)
 //
-// passt closes the connection after each transfer, and waits 10 ms for a helper when the next one
-// begins: so a connection that served is made anew at once.
+// passt closes the connection after each transfer, also after one without TCP connections, and
+// waits 10 ms for a helper when the next one begins: so a connection is made anew at once.
 //
 // A transfer of more than 253 sockets comes in several batches, and the sockets of an earlier one
 // must not stay frozen when a later one fails. So the descriptors of a full batch are held until
@@ -24,6 +24,7 @@ import {
   FolderWatch,
   type Loop,
   makeNonBlocking,
+  monotonicMs,
   peerProcessOf,
   READY_MASK,
   receiveDescriptors,
@@ -46,6 +47,8 @@ const CONNECT_WAIT_MS = 100;
 const SOON_MS = 5;
 const SOON_TRIES = 20;
 const LATER_MS = 1000;
+const TURNED_AWAY_MS = 20;
+const TURNED_AWAY_MAX = 3;
 const HOLD_MS = 5;
 
 /** What happened, for whoever tells the operator. `path` is the socket. */
@@ -145,7 +148,9 @@ class Client implements Disposable {
   private holdTimer: Timer | undefined;
   private retryTimer: Timer | undefined;
   private soonTries = 0;
-  private hasServed = false;
+  private connectedAtMs = 0;
+  /** Connections in a row that were closed as soon as they were there. */
+  private turnedAway = 0;
   private restUntilLater = false;
   private lastReason = "";
 
@@ -197,7 +202,7 @@ class Client implements Disposable {
     makeNonBlocking(socket);
     this.socket = socket;
     this.soonTries = 0;
-    this.hasServed = false;
+    this.connectedAtMs = monotonicMs();
     this.options.loop.watch(socket, READY_MASK.readable, () => this.serve(socket));
     this.lastReason = "";
     this.tell({ kind: "connected", pid: peer.pid, uid: peer.uid, path: this.path });
@@ -233,7 +238,7 @@ class Client implements Disposable {
   private repair(socket: Fd, command: RepairCommand, message: Received): void {
     const sockets = message.descriptors.map(({ number }) => number);
     const failure = repairBatch(sockets, command);
-    this.hasServed = true;
+    this.turnedAway = 0;
     if (failure !== undefined) {
       message[Symbol.dispose]();
       const earlier = this.held.flatMap(({ descriptors }) => descriptors);
@@ -273,16 +278,18 @@ class Client implements Disposable {
   /** After what makes no sense, and when passt cannot be answered. */
   private fail(reason: string): void {
     takeBack(this.held.flatMap(({ descriptors }) => descriptors).map(({ number }) => number));
-    this.hasServed = false; // Whoever sends such a thing is not to be asked again at once.
+    this.turnedAway = TURNED_AWAY_MAX; // Whoever sends such a thing is not to be asked at once.
     this.refuse(reason);
     this.close();
   }
 
   private close(): void {
-    const { hasServed } = this;
+    const lastedMs = monotonicMs() - this.connectedAtMs;
+    if (lastedMs < TURNED_AWAY_MS) this.turnedAway += 1;
+    else if (this.turnedAway < TURNED_AWAY_MAX) this.turnedAway = 0;
     this[Symbol.dispose]();
     this.tell({ kind: "closed", path: this.path });
-    if (hasServed) this.look();
+    if (this.turnedAway < TURNED_AWAY_MAX) this.look();
     else this.rest();
   }
 
@@ -290,6 +297,7 @@ class Client implements Disposable {
     this.restUntilLater = true;
     this.retryTimer = this.options.loop.after(LATER_MS, () => {
       this.restUntilLater = false;
+      this.turnedAway = 0;
       this.look();
     });
   }

@@ -167,7 +167,7 @@ describe("agent repair", () => {
     await using helper = new Helper(agentCommand("repair", path));
     await Bun.sleep(300);
     helper.child.kill();
-    expect(await helper.stderr).toContain("of user 1234: name that user with --user");
+    expect(await helper.stderr).toContain("of user 1234 in a folder that others may write to");
     await using trusting = new Helper(agentCommand("repair", "--user", "1234", path));
     await Bun.sleep(300);
     trusting.child.kill();

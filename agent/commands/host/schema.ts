@@ -11,13 +11,6 @@ import {
   UnpackReportSchema,
   VerifyReportSchema,
 } from "../../../lib/stream/index.ts";
-import { DeviceInspectSchema } from "../../../lib/device/index.ts";
-import {
-  CreateReportSchema,
-  ListReportSchema,
-  PlanReportSchema,
-  RecoverReportSchema,
-} from "../../../lib/snapshot/index.ts";
 import {
   CheckpointListSchema,
   CheckpointPruneSchema,
@@ -25,6 +18,18 @@ import {
   CheckpointRestoreSchema,
   CheckpointVerifySchema,
 } from "../../../lib/checkpoint/index.ts";
+import {
+  DeviceInspectSchema,
+  DeviceTransferSchema,
+  ProxyStatus,
+  SwapReport,
+} from "../../../lib/device/index.ts";
+import {
+  CreateReportSchema,
+  ListReportSchema,
+  PlanReportSchema,
+  RecoverReportSchema,
+} from "../../../lib/snapshot/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { HookStatusDocument } from "../hook/hook.ts";
@@ -37,11 +42,6 @@ import { StoreCopySchema, StoreDiffSchema, StoreLoadSchema } from "../../ui/stor
 
 /** Every command with --json, and its document. */
 export const DOCUMENTS = {
-  "checkpoint list": CheckpointListSchema,
-  "checkpoint prune": CheckpointPruneSchema,
-  "checkpoint receive": CheckpointReceiveSchema,
-  "checkpoint restore": CheckpointRestoreSchema,
-  "checkpoint verify": CheckpointVerifySchema,
   check: CheckDocument,
   convert: ConvertReportSchema,
   diff: DiffReportSchema,
@@ -57,7 +57,17 @@ export const DOCUMENTS = {
   "store load": StoreLoadSchema,
   "store diff": StoreDiffSchema,
   "store watch": StoreEventSchema,
+  "checkpoint list": CheckpointListSchema,
+  "checkpoint prune": CheckpointPruneSchema,
+  "checkpoint receive": CheckpointReceiveSchema,
+  "checkpoint restore": CheckpointRestoreSchema,
+  "checkpoint verify": CheckpointVerifySchema,
   "device inspect": DeviceInspectSchema,
+  "device save": DeviceTransferSchema,
+  "device load": DeviceTransferSchema,
+  "device copy": DeviceTransferSchema,
+  "device swap": SwapReport,
+  "device proxy": ProxyStatus,
   "snapshot create": CreateReportSchema,
   "snapshot list": ListReportSchema,
   "snapshot plan": PlanReportSchema,

@@ -1,0 +1,209 @@
+// A guest with a TCP connection over passt: QEMU and a kernel of Debian 13, a RAM disk with busybox in it,
+// a network namespace of its own for passt and whom the guest talks to. The guest counts aloud over one TCP
+// connection; the server in the namespace answers each line, and both tell.
+
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { devicePartCommand, devicePartFile, devicePartNames } from "./device-parts.ts";
+import { programCommand } from "./run.ts";
+
+/** passt's addresses where there is no outer interface: the guest, and the namespace's loopback. */
+const GUEST_ADDRESS = "169.254.2.1";
+const HOST_ADDRESS = "169.254.2.2";
+const PORT = 9000;
+const TICK_MICROSECONDS = 50_000;
+const MEMORY = "128M";
+
+const MODULES = ["failover", "net_failover", "virtio_net"] as const;
+
+const INIT = `#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t devtmpfs dev /dev
+for module in ${MODULES.join(" ")}; do /bin/busybox insmod /$module.ko; done
+/bin/busybox ip link set lo up
+/bin/busybox ip addr add ${GUEST_ADDRESS}/16 dev eth0
+/bin/busybox ip link set eth0 up
+(n=0; while true; do n=$((n+1)); echo "tick $n"; /bin/busybox usleep ${TICK_MICROSECONDS}; done) |
+  /bin/busybox nc ${HOST_ADDRESS} ${PORT}
+echo "guest: connection over"
+/bin/busybox sleep 1000
+`;
+
+/** The RAM disk, made once; beside other temporary files. */
+function ramDisk(): string {
+  const path = join(tmpdir(), `agent-device-guest-${process.getuid?.() ?? 0}-1.cpio`);
+  if (existsSync(path)) return path;
+  const [release = ""] = devicePartNames("usr/lib/modules");
+  const modules = MODULES.map((name) => {
+    const folder = name === "failover" ? "net/core" : "drivers/net";
+    const file = devicePartFile(`usr/lib/modules/${release}/kernel/${folder}/${name}.ko.xz`);
+    const { stdout, exitCode } = Bun.spawnSync(["xz", "-dc", file]);
+    if (exitCode !== 0) throw new Error(`Cannot unpack ${file}`);
+    return { name: `${name}.ko`, mode: 0o100644, data: stdout };
+  });
+  const busybox = readFileSync(devicePartFile("usr/bin/busybox"));
+  const archive = cpio([
+    ...["bin", "proc", "dev"].map((name) => ({ name, mode: 0o040755, data: Buffer.alloc(0) })),
+    { name: "bin/busybox", mode: 0o100755, data: busybox },
+    { name: "init", mode: 0o100755, data: Buffer.from(INIT) },
+    ...modules,
+  ]);
+  const folder = mkdtempSync(`${path}-`);
+  writeFileSync(join(folder, "disk"), archive);
+  renameSync(join(folder, "disk"), path);
+  return path;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly mode: number;
+  readonly data: Uint8Array;
+}
+
+/** The "newc" format of cpio, which the kernel unpacks. */
+function cpio(entries: readonly Entry[]): Buffer {
+  const parts: Uint8Array[] = [];
+  const padded = (bytes: Uint8Array): void => {
+    parts.push(bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4));
+  };
+  const last = { name: "TRAILER!!!", mode: 0, data: Buffer.alloc(0) };
+  for (const [index, { name, mode, data }] of [...entries, last].entries()) {
+    const fields = [index + 1, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, name.length + 1, 0];
+    const numbers = fields.map((value) => value.toString(16).padStart(8, "0")).join("");
+    padded(Buffer.from(`070701${numbers}${name}\0`));
+    padded(data);
+  }
+  return Buffer.concat(parts);
+}
+
+type Child = Bun.Subprocess<"ignore", "pipe", "pipe">;
+
+/** A namespace with passts, a server and a guest. Ends them all when disposed of. */
+export class DeviceGuest implements AsyncDisposable {
+  readonly folder: string;
+  private readonly name = `agent-test-${process.pid}-${Math.floor(Math.random() * 1e6)}`;
+  private readonly children: Child[] = [];
+  private console = "";
+  private heard = "";
+
+  constructor(folder: string) {
+    this.folder = folder;
+    run("ip", "netns", "add", this.name);
+    run("ip", "-n", this.name, "link", "set", "lo", "up");
+    mkdirSync(folder, { recursive: true });
+  }
+
+  /** A program in the namespace; what it says goes into a file of this name. */
+  start(name: string, command: readonly string[]): Child {
+    const child = Bun.spawn(["ip", "netns", "exec", this.name, ...command], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      cwd: this.folder,
+    });
+    void collect(child.stderr, (text) => this.note(name, text));
+    this.children.push(child);
+    return child;
+  }
+  private readonly notes = new Map<string, string>();
+  private note(name: string, text: string): void {
+    this.notes.set(name, (this.notes.get(name) ?? "") + text);
+  }
+  said(name: string): string {
+    return this.notes.get(name) ?? "";
+  }
+
+  /** Starts a passt that listens on NAME.sock; returns that path. */
+  async passt(name: string): Promise<string> {
+    const path = join(this.folder, `${name}.sock`);
+    const words = ["--vhost-user", "--foreground", "--socket", path];
+    void collect(this.start(name, devicePartCommand("passt", ...words)).stdout, () => {});
+    await until(`passt ${name}`, () => existsSync(path) && existsSync(`${path}.repair`));
+    return path;
+  }
+
+  /** Starts who the guest talks to, then the guest on a vhost-user socket; waits for its first words. */
+  async boot(socket: string): Promise<void> {
+    const server = this.start("server", programCommand("tick-server", String(PORT)));
+    void collect(server.stdout, (text) => {
+      this.heard += text;
+    });
+    await until("the server", () => this.heard.includes("listening"));
+    const [kernel = ""] = devicePartNames("boot").filter((file) => file.startsWith("vmlinuz"));
+    const qemu = this.start(
+      "qemu",
+      devicePartCommand(
+        "qemu",
+        ...["-L", devicePartFile("usr/share/seabios"), "-L", devicePartFile("usr/share/qemu")],
+        ...["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"],
+        ...["-machine", "q35,memory-backend=ram", "-accel", "tcg"],
+        ...["-object", `memory-backend-memfd,id=ram,share=on,size=${MEMORY}`, "-m", MEMORY],
+        ...["-kernel", devicePartFile(`boot/${kernel}`), "-initrd", ramDisk()],
+        ...["-append", "console=ttyS0 quiet panic=-1", "-serial", "stdio"],
+        ...["-chardev", `socket,id=net,path=${socket}`],
+        ...["-netdev", "vhost-user,id=net0,chardev=net"],
+        ...["-device", "virtio-net-pci,netdev=net0,romfile=,mac=52:54:00:12:34:56"],
+      ),
+    );
+    void collect(qemu.stdout, (text) => {
+      this.console += text;
+    });
+    await until("the guest's first words", () => this.ticks > 3, 60_000);
+  }
+
+  /** The last number that the server has heard. */
+  get ticks(): number {
+    return Number(this.heard.match(/tick (\d+)\n(?![^]*tick)/)?.[1] ?? 0);
+  }
+  /** The last answer that the guest has printed. */
+  get tocks(): number {
+    return Number(this.console.match(/tock (\d+)\s(?![^]*tock)/)?.[1] ?? 0);
+  }
+  /** How often the guest has connected. */
+  get connections(): number {
+    return this.heard.split("connected").length - 1;
+  }
+  get isConnectionOver(): boolean {
+    return this.console.includes("connection over") || this.heard.includes("closed");
+  }
+  get wholeConsole(): string {
+    return this.console;
+  }
+  get allHeard(): string {
+    return this.heard;
+  }
+
+  /** Waits until both directions have gone on by some ticks. */
+  async goesOn(): Promise<void> {
+    const [ticks, tocks] = [this.ticks, this.tocks];
+    const isOn = (): boolean => this.ticks > ticks + 4 && this.tocks > tocks + 4;
+    await until("the guest's connection to go on", isOn, 10_000);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.children) child.kill("SIGKILL");
+    await Promise.all(this.children.map(({ exited }) => exited));
+    run("ip", "netns", "delete", this.name);
+  }
+}
+
+export async function until(what: string, isSo: () => boolean, waitMs = 10_000): Promise<void> {
+  for (const endMs = performance.now() + waitMs; !isSo();) {
+    if (performance.now() > endMs) throw new Error(`Waited ${waitMs} ms for ${what}`);
+    await Bun.sleep(5);
+  }
+}
+
+async function collect(
+  stream: ReadableStream<Uint8Array>,
+  take: (text: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  for await (const part of stream) take(decoder.decode(part, { stream: true }));
+}
+
+function run(...command: string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync(command);
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+}
