@@ -16,11 +16,12 @@ xen=${XEN:-4.20}
 declare -A suites=([4.20]=trixie [4.17]=bookworm)
 built=${AGENT_TEST_LAB_BUILT:-${XDG_CACHE_HOME:-$HOME/.cache}/agent-ci/lab-$xen}
 results=${OUT:-$(mktemp -d /tmp/agent-dom0.XXXXXX)}
+mkdir -p "$results"
 
 # What a job needs besides the defaults of the lab: settings of lab-run.sh, by name.
 settings_of() {
   case $1 in
-    store | live-update | long-run) echo "XENSTORED=job TIMEOUT=3600" ;;
+    store* | live-update | long-run) echo "XENSTORED=job TIMEOUT=3600" ;;
     remus | snapshot) echo "DOM0MEM=1200 MEM=2500 TIMEOUT=1800" ;;
     *) echo "TIMEOUT=1800" ;;
   esac
@@ -62,7 +63,8 @@ make_guest() {
 }
 
 run_job() { # NAME: the last lines of its output tell how it went.
-  local name=$1 out=$results/$1 status=0 files=("$here/lib.sh" "$root/dist/agent" "$root/install.sh" "$results/guest.gz")
+  local name=$1 out=$results/$1 status=0
+  local files=("$here/lib.sh" "$root/dist/agent" "$root/install.sh" "$results/guest.gz")
   [ -f "$here/$name.sh" ] || { echo "run.sh: there is no job \"$name\": wanted one of $(jobs_here | xargs) or all" >&2; exit 2; }
   [ ! -f "$here/xenstored.sh" ] || files+=("$here/xenstored.sh")
   mkdir -p "$out"

@@ -5,6 +5,7 @@
 # Checked: who serves; the toolstack's tools; PV, PVH and HVM guests created, seen by xl list with
 # their names, running (their front ends talk over their rings), saved and restored, rebooted as a
 # new domain, destroyed; and that nothing of a domain is left in the store.
+# shellcheck disable=SC2317 # Functions are called through check.
 # shellcheck source=test/dom0/lib.sh
 . ./lib.sh
 guests=${GUESTS:-pv32 pvh32 hvm40}
