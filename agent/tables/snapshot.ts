@@ -84,6 +84,68 @@ export const SNAPSHOT_COMMANDS: readonly CommandSpec[] = [
     load: () => import("../commands/snapshot/list.ts"),
   },
   {
+    name: "snapshot delete",
+    operands: OPERANDS,
+    summary: "delete one snapshot of every disk of a group",
+    description: [
+      ABOUT_DISKS,
+      "Refused unless every disk has the snapshot. What was begun is finished, by agent snapshot " +
+        "recover if it must be. An external snapshot goes by commit, which copies the overlay " +
+        "into the image below and removes the overlay, or by stream, which copies the image into " +
+        "the overlay. Internal ones go by id. A guest may run meanwhile; it stands still for a " +
+        "moment where its topmost overlay is removed.",
+    ],
+    options: [
+      ...GROUP,
+      { name: "name", value: "NAME", summary: "the snapshot to delete" },
+      {
+        name: "kind",
+        value: "KIND",
+        choices: ["external", "internal"],
+        summary: "external (default) or internal",
+      },
+      {
+        name: "by",
+        value: "JOB",
+        choices: ["commit", "stream"],
+        summary: "how an external one is merged: commit (default) or stream",
+      },
+      { name: "id", value: "ID", summary: "which internal one, where several have the name" },
+      {
+        name: "update-config",
+        value: "FILE",
+        summary: "change the disks in that xl config of a stopped guest",
+      },
+      ...SHARED,
+    ],
+    load: () => import("../commands/snapshot/delete.ts"),
+  },
+  {
+    name: "snapshot revert",
+    operands: OPERANDS,
+    summary: "take a group of stopped disks back to a snapshot",
+    description: [
+      ABOUT_DISKS,
+      "What was written since is lost. Stop the guest first. External snapshots: a fresh overlay " +
+        "takes the place of each disk's topmost image, under the same name, so that no config " +
+        "changes; all or none. Internal ones cannot be undone half way: what was begun is " +
+        "finished, by agent snapshot recover if it must be.",
+    ],
+    options: [
+      ...GROUP,
+      { name: "name", value: "NAME", summary: "the snapshot to go back to" },
+      {
+        name: "kind",
+        value: "KIND",
+        choices: ["external", "internal", "clone"],
+        summary: "external (default), internal or clone",
+      },
+      { name: "overlay-dir", value: "DIR", summary: "where the copies of clones are" },
+      ...SHARED,
+    ],
+    load: () => import("../commands/snapshot/revert.ts"),
+  },
+  {
     name: "snapshot recover",
     operands: "",
     summary: "finish or undo what a dead process or host left of a group",

@@ -1,6 +1,12 @@
 // What the snapshot commands print for people.
 
-import type { CreateReport, PlanReport, RecoverReport } from "../../lib/snapshot/index.ts";
+import type {
+  CreateReport,
+  DeleteReport,
+  PlanReport,
+  RecoverReport,
+  RevertReport,
+} from "../../lib/snapshot/index.ts";
 import { formatBytes, formatMilliseconds } from "./numbers.ts";
 import { harmless } from "./text-layout.ts";
 
@@ -24,7 +30,7 @@ function diskLines({ guests }: Part): string[] {
   });
 }
 
-function configLines({ config_changes: changes }: Part): string[] {
+function configLines({ config_changes: changes }: Pick<Part, "config_changes">): string[] {
   if (changes.length === 0) return [];
   const isApplied = changes.every(({ applied }) => applied);
   return [
@@ -52,6 +58,30 @@ export function renderPlanReport(report: PlanReport): string {
   ]);
 }
 
+export function renderDeleteReport(report: DeleteReport): string {
+  return lines([
+    `deleted: ${report.kind} snapshot "${report.snapshot}"`,
+    ...report.guests.flatMap(({ name, disks }) => [
+      `  ${name}`,
+      ...disks.map((disk) => {
+        if (disk.id !== null) return `    ${disk.name}: id ${disk.id}`;
+        const { removed_file: removed, unneeded_file: unneeded } = disk;
+        return removed === null
+          ? `    ${disk.name}: does not need ${unneeded ?? ""} any more`
+          : `    ${disk.name}: merged and removed ${removed}`;
+      }),
+    ]),
+    ...configLines(report),
+  ]);
+}
+
+export function renderRevertReport(report: RevertReport): string {
+  return lines([
+    `reverted: to ${report.kind} snapshot "${report.snapshot}"`,
+    ...report.disks.map(({ image }) => `  ${image}`),
+  ]);
+}
+
 const RESULT_TEXT: Readonly<Record<string, string>> = {
   refused: "nothing was changed",
   undone: "everything that was done is undone",
@@ -65,7 +95,7 @@ export function failureText(report: {
   readonly states: readonly { readonly step: string; readonly state: string }[];
 }): string {
   const { result, problems, states } = report;
-  if (result === "done") return `The snapshot is made, but: ${problems.join("; ")}`;
+  if (result === "done") return `It is done, but: ${problems.join("; ")}`;
   const told = problems.map((problem) => `\n  ${problem}`).join("");
   const left = states.filter(({ state }) => state !== "untouched");
   const steps = left.map(({ step, state }) => `\n  ${state}: ${step}`).join("");

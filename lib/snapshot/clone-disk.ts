@@ -4,21 +4,14 @@
 // A raw file has no header to put a mark in. So a copy gets two names, first one with the group's
 // id in it: whatever has the same inode under the second name is ours.
 
-import { existsSync, fchmodSync, fchownSync, linkSync } from "node:fs";
+import { existsSync, linkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import {
-  cloneFile,
-  createNewFile,
-  type Fd,
-  isByteLocked,
-  lockByte,
-  openForReading,
-  statOf,
-} from "../sys/index.ts";
+import { type Fd, isByteLocked, lockByte, openForReading } from "../sys/index.ts";
 import type { Step, Steps } from "../transition/index.ts";
 import { systemErrorOf } from "./file-error.ts";
 import { type CreatePlan, diskTitle, type PlannedDisk } from "./group-plan.ts";
 import { identityOf } from "./image-chain.ts";
+import { makeClone, trialProblem } from "./reflink.ts";
 import { SnapshotRefusal } from "./refusal.ts";
 import { forgetReplaced, moveAside, moveBack, removeFile } from "./replaced-file.ts";
 
@@ -76,28 +69,16 @@ const stagedPath = (plan: CreatePlan, disk: PlannedDisk): string => {
   return join(dirname(target), `.${basename(target).slice(0, 200)}.${plan.group}`);
 };
 
-/** A trial on an unnamed file: only the file system knows whether it can. */
 function problemsOfCloning(disk: PlannedDisk): string[] {
-  const target = targetOf(disk);
-  using source = openForReading(disk.image);
-  using trial = createNewFile({ path: `${target}.trial`, existing: "refuse", inputs: [] });
-  if (cloneFile(source, trial.fd)) return [];
-  return [`"${target}" would not be on a file system with reflinks that "${disk.image}" is on`];
+  const problem = trialProblem(disk.image, targetOf(disk));
+  return problem === undefined ? [] : [problem];
 }
 
 function clone(plan: CreatePlan, disk: PlannedDisk): void {
   const target = targetOf(disk);
   const staged = stagedPath(plan, disk);
   moveAside(disk);
-  using source = openForReading(disk.image);
-  using copy = createNewFile({ path: staged, existing: "refuse", inputs: [] });
-  const { uid, gid, mode } = statOf(source.number);
-  fchownSync(copy.fd.number, uid, gid);
-  fchmodSync(copy.fd.number, mode & 0o777);
-  if (!cloneFile(source, copy.fd)) {
-    throw new SnapshotRefusal(`Cannot clone "${disk.image}": its file system has no reflinks`);
-  }
-  copy.commit();
+  makeClone({ source: disk.image, target: staged, owner: disk.image });
   try {
     linkSync(staged, target);
   } catch (error) {

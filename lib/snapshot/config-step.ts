@@ -31,31 +31,34 @@ export function configSteps(plan: CreatePlan): Step[] {
   return [
     {
       name: `config "${config}"`,
-      check() {
-        const changes = configChanges(plan);
-        if (changes.length === 0) return ["there is no stopped disk with an external snapshot"];
-        const { missing } = changeDisks(readConfig(config), changes);
-        return missing.map(
-          (path) => `"${path}" does not stand once in the disk list of "${config}"`,
-        );
-      },
+      check: () => checkChanges(config, configChanges(plan)),
       execute: () => applyToConfig(plan, "forward"),
       cancel: () => applyToConfig(plan, "back"),
     },
   ];
 }
 
+/** Why the config cannot follow. */
+export function checkChanges(config: string, changes: readonly ConfigChange[]): string[] {
+  if (changes.length === 0) return [`no disk moves to another file: "${config}" can stay as it is`];
+  const { missing } = changeDisks(readConfig(config), changes);
+  return missing.map((path) => `"${path}" does not stand once in the disk list of "${config}"`);
+}
+
 /** Does nothing where the config says so already. */
 export function applyToConfig(plan: CreatePlan, direction: "forward" | "back"): void {
-  const { config } = plan;
-  if (config === null) return;
+  if (plan.config === null) return;
   const forward = configChanges(plan);
   const back = forward.map(({ from, to }) => ({ from: to, to: from }));
+  applyChanges(plan.config, direction === "forward" ? forward : back);
+}
+
+/** The same for changes of any kind. */
+export function applyChanges(config: string, changes: readonly ConfigChange[]): void {
   const text = readConfig(config);
-  const [wanted, opposite] = direction === "forward" ? [forward, back] : [back, forward];
-  const isThere = changeDisks(text, opposite).missing.length === 0;
-  if (isThere) return;
-  const changed = changeDisks(text, wanted);
+  const opposite = changes.map(({ from, to }) => ({ from: to, to: from }));
+  if (changeDisks(text, opposite).missing.length === 0) return;
+  const changed = changeDisks(text, changes);
   if (changed.missing.length > 0) {
     const paths = changed.missing.map((path) => `"${path}"`).join(", ");
     throw new SnapshotRefusal(`Cannot change "${config}": its disk list has no ${paths}`);

@@ -63,6 +63,69 @@ export const CreatePlanSchema = v.object({
 });
 export type CreatePlan = v.InferOutput<typeof CreatePlanSchema>;
 
+/**
+ * How an external snapshot is deleted: the overlay into its image, or the image into the overlay.
+ */
+export const MERGES = ["commit", "stream"] as const;
+
+const DeletedDiskSchema = v.object({
+  name: v.string(),
+  image: path,
+  identity: v.string(),
+  format: v.string(),
+  /** Internal: what is deleted. */
+  id: v.nullable(v.string()),
+  /** External: the overlay above the snapshot, and the image that is the snapshot. */
+  overlay: v.nullable(path),
+  base: v.nullable(path),
+  base_format: v.nullable(v.string()),
+});
+export type DeletedDisk = v.InferOutput<typeof DeletedDiskSchema>;
+const DeletingEmulatorSchema = v.object({
+  name: v.string(),
+  address: v.nullable(AddressSchema),
+  was_running: v.boolean(),
+  disks: v.array(DeletedDiskSchema),
+});
+export type DeletingEmulator = v.InferOutput<typeof DeletingEmulatorSchema>;
+
+export const DeletePlanSchema = v.object({
+  operation: v.literal("delete"),
+  group: v.pipe(v.string(), v.uuid()),
+  snapshot: v.string(),
+  kind: v.picklist(["external", "internal"]),
+  merge: v.picklist(MERGES),
+  made: v.string(),
+  config: v.nullable(path),
+  emulators: v.array(DeletingEmulatorSchema),
+});
+export type DeletePlan = v.InferOutput<typeof DeletePlanSchema>;
+
+const RevertedDiskSchema = v.object({
+  name: v.string(),
+  image: path,
+  format: v.string(),
+  /** Internal: what it goes back to. */
+  id: v.nullable(v.string()),
+  /** Else the new file, which changes places with the image. */
+  staged: v.nullable(path),
+  /** External: the image that is the snapshot. Clone: the copy. */
+  source: v.nullable(path),
+  source_format: v.nullable(v.string()),
+  virtual_bytes: v.number(),
+  stem: v.string(),
+});
+export type RevertedDisk = v.InferOutput<typeof RevertedDiskSchema>;
+export const RevertPlanSchema = v.object({
+  operation: v.literal("revert"),
+  group: v.pipe(v.string(), v.uuid()),
+  snapshot: v.string(),
+  kind: v.picklist(KINDS),
+  made: v.string(),
+  disks: v.array(RevertedDiskSchema),
+});
+export type RevertPlan = v.InferOutput<typeof RevertPlanSchema>;
+
 /** For messages and steps: `web: disk "vda"`; a stopped disk is its path. */
 export const diskTitle = (emulator: PlannedEmulator, disk: PlannedDisk): string =>
   emulator.address === null ? `disk "${disk.name}"` : `${emulator.name}: disk "${disk.name}"`;

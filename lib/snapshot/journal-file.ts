@@ -26,7 +26,7 @@ import * as v from "valibot";
 import type { Journal } from "../transition/index.ts";
 import { Fd, lockByte } from "../sys/index.ts";
 import { systemErrorOf } from "./file-error.ts";
-import { CreatePlanSchema } from "./group-plan.ts";
+import { CreatePlanSchema, DeletePlanSchema, RevertPlanSchema } from "./group-plan.ts";
 import { SnapshotRefusal } from "./refusal.ts";
 
 export const JOURNAL_SUFFIX = ".journal";
@@ -35,7 +35,11 @@ const MAGIC = "agent-snapshot-journal";
 const [FOLDER_MODE, FILE_MODE] = [0o700, 0o600];
 const JOURNAL_BYTES_MAX = 64 * 1024 * 1024;
 
-export const PlanSchema = v.variant("operation", [CreatePlanSchema]);
+export const PlanSchema = v.variant("operation", [
+  CreatePlanSchema,
+  DeletePlanSchema,
+  RevertPlanSchema,
+]);
 export type AnyPlan = v.InferOutput<typeof PlanSchema>;
 
 const RECORDS = ["intent", "switched", "done"] as const;

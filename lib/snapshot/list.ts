@@ -7,13 +7,13 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { SystemError } from "../base/index.ts";
 import { diskOfNode, queryDisks, queryNodes } from "./block-facts.ts";
 import { messageOf } from "./emulator.ts";
 import type { GroupSpec, GuestSpec } from "./group-spec.ts";
+import { overlaysIn, placeOfBacking } from "./overlays-on.ts";
 import { backingPath, identityOf, readChain } from "./image-chain.ts";
 import { type MonitorLimits, openMonitor } from "./open-monitor.ts";
-import { type Qcow2Image, readIfQcow2 } from "./qcow2-image.ts";
+import { type Qcow2Image } from "./qcow2-image.ts";
 import { SnapshotRefusal } from "./refusal.ts";
 
 const text = v.string();
@@ -114,7 +114,7 @@ function add(images: Map<string, ListedImage>, { path, format, image }: Link): v
     virtual_bytes: image?.virtualBytes ?? (format === "raw" ? size : null),
     used_bytes: blocks * 512,
     backing: backingFile === undefined ? null : backingPath(path, backingFile),
-    snapshot: mark?.snapshot ?? null,
+    snapshot: backingFile === undefined ? null : (mark?.snapshot ?? null),
     group: mark?.group ?? null,
     made: mark?.made ?? null,
     internal: (image?.snapshots ?? []).map(({ id, name, dateSec, vmStateBytes }) => ({
@@ -133,37 +133,10 @@ function addBranches(images: Map<string, ListedImage>): void {
     const before = images.size;
     const folders = new Set([...images.values()].map(({ path }) => dirname(path)));
     for (const { path, image } of [...folders].flatMap(overlaysIn)) {
-      const below = image.backingFile === undefined ? undefined : place(path, image.backingFile);
+      const below = placeOfBacking(path, image);
       if (below !== undefined && images.has(below)) add(images, { path, format: "qcow2", image });
     }
     if (images.size === before) return;
-  }
-}
-
-/** All qcow2 images of a folder that name a backing file. What is damaged or hidden is left out. */
-export function overlaysIn(
-  folder: string,
-): { readonly path: string; readonly image: Qcow2Image }[] {
-  return readdirSync(folder).flatMap((name) => {
-    const path = join(folder, name);
-    try {
-      if (!statSync(path).isFile()) return [];
-      const image = readIfQcow2(path);
-      return image?.backingFile === undefined ? [] : [{ path, image }];
-    } catch (error) {
-      const isSystem = error instanceof Error && ("code" in error || error instanceof SystemError);
-      if (error instanceof SnapshotRefusal || isSystem) return [];
-      throw error;
-    }
-  });
-}
-
-function place(image: string, backingFile: string): string | undefined {
-  try {
-    return identityOf(backingPath(image, backingFile));
-  } catch (error) {
-    if (error instanceof SystemError) return undefined; // It is gone; then it is none of ours.
-    throw error;
   }
 }
 

@@ -7,7 +7,9 @@ import { systemErrorOf } from "./file-error.ts";
 import type { QemuDisk } from "./block-facts.ts";
 import { type Emulator, messageOf, type OpenGroup, type Reason } from "./emulator.ts";
 import type { CreatePlan, Kind, PlannedDisk, PlannedEmulator } from "./group-plan.ts";
+import { GOOD_STATES } from "./guest-states.ts";
 import { identityOf, readChain } from "./image-chain.ts";
+import { refuseOthersOn } from "./overlays-on.ts";
 import { isFileNameTooLong, overlayNode, overlayPath, problemOfName, stemOf } from "./names.ts";
 import { problemOfExisting } from "./existing-overlay.ts";
 
@@ -31,8 +33,6 @@ export interface CreateOptions {
 
 /** Room for an empty overlay, or for the tables of an internal snapshot. */
 const ROOM_BYTES = 1024 * 1024;
-/** States in which a guest's disks are its own and settled. */
-const GOOD_STATES: ReadonlySet<string> = new Set(["running", "paused", "prelaunch", "suspended"]);
 const CLONE_NEEDS = "a clone is for stopped raw disks: take an external snapshot";
 
 export interface MadePlan {
@@ -157,6 +157,7 @@ function planFile(
   const suffix = kind === "clone" ? "raw" : "qcow2";
   const target =
     kind === "internal" ? null : overlayPath({ image: path, stem, snapshot, folder, suffix });
+  if (kind === "internal") refuseOthersOn(path, []);
   checkRoom(target ?? path);
   checkWritable(path, "file");
   const planned = {

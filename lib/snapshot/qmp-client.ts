@@ -6,19 +6,25 @@
 // reply. A request whose deadline passed may still be carried out: the connection is not used any
 // further, and the caller has to look at what is there.
 
-import type { Socket } from "bun";
+import type { FdSocketOptions, Socket, UnixSocketOptions } from "bun";
 import { assert } from "../base/index.ts";
 import { type Arguments, type Monitor, MonitorError, type MonitorFailure } from "./monitor.ts";
 import { QmpGarbage, type QmpMessage, qmpReader, requestLine } from "./qmp-wire.ts";
 
 export interface QmpOptions {
-  readonly path: string;
+  /** Of a socket; or a descriptor that is connected already, and closed with the client. */
+  readonly path: string | number;
   /** For messages. */
   readonly name: string;
   readonly greetingMs: number;
   readonly replyMs: number;
   onEvent?(name: string, data: unknown): void;
 }
+
+/** It takes a connected descriptor too (a test keeps watch); its types do not say so. */
+const connect = Bun.connect as (
+  options: UnixSocketOptions<undefined> | FdSocketOptions<undefined>,
+) => Promise<Socket<undefined>>;
 
 interface Waiting {
   readonly command: string;
@@ -89,7 +95,8 @@ class Client implements Monitor {
     };
     try {
       const { path } = this.options;
-      this.socket = await Bun.connect<undefined>({ unix: path, socket: handlers });
+      const where = typeof path === "string" ? { unix: path } : { fd: path };
+      this.socket = await connect({ ...where, socket: handlers });
     } catch (error) {
       const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
       const isBusy = code === "EAGAIN";

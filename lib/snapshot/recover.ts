@@ -11,10 +11,18 @@ import { messageOf } from "./emulator.ts";
 import { isExternal, stateOf, switchBack, unstage } from "./external-disk.ts";
 import { type CreatePlan, diskTitle, type PlannedEmulator } from "./group-plan.ts";
 import { newIds, snapshotsOf, takeBack, takeBackWithoutQemu } from "./internal-disk.ts";
-import { type JournalFile, journalsIn, openJournal, readJournal } from "./journal-file.ts";
+import { finishDelete, recoverRevert } from "./recover-forward.ts";
+import {
+  type AnyPlan,
+  type JournalFile,
+  journalsIn,
+  openJournal,
+  readJournal,
+} from "./journal-file.ts";
+import { attempt, type Context, reach, type RecoverResult } from "./recover-context.ts";
 import { removeMemory, stopMigration } from "./memory.ts";
-import { isGone, type Monitor } from "./monitor.ts";
-import { type MonitorLimits, openMonitor } from "./open-monitor.ts";
+import type { Monitor } from "./monitor.ts";
+import type { MonitorLimits } from "./open-monitor.ts";
 import { goOn } from "./pause.ts";
 import { readQcow2 } from "./qcow2-image.ts";
 import { forgetReplaced } from "./replaced-file.ts";
@@ -24,11 +32,7 @@ export interface Recovered {
   readonly group: string | undefined;
   readonly snapshot: string | undefined;
   readonly operation: string | undefined;
-  /**
-   * finished: every disk has its snapshot. undone: none has. nothing: the group had not begun, or
-   * had ended. stuck: an operator has to look. busy: another process works on it.
-   */
-  readonly result: "finished" | "undone" | "nothing" | "stuck" | "busy";
+  readonly result: RecoverResult;
   /** What was done, and what could not be. */
   readonly actions: readonly string[];
 }
@@ -70,7 +74,7 @@ async function recoverOne(path: string, limits: MonitorLimits): Promise<Recovere
       snapshot: plan.snapshot,
       operation: plan.operation,
     };
-    const result = await recoverCreate(plan, { ...state, limits, actions });
+    const result = await recoverPlan(plan, { ...state, limits, actions });
     if (result !== "stuck") held.remove();
     return { ...named, result, actions };
   } catch (error) {
@@ -78,10 +82,9 @@ async function recoverOne(path: string, limits: MonitorLimits): Promise<Recovere
   }
 }
 
-interface Context {
-  readonly isSwitched: boolean;
-  readonly limits: MonitorLimits;
-  readonly actions: string[];
+function recoverPlan(plan: AnyPlan, context: Context): Promise<RecoverResult> {
+  if (plan.operation === "create") return recoverCreate(plan, context);
+  return plan.operation === "delete" ? finishDelete(plan, context) : recoverRevert(plan, context);
 }
 
 interface Reached {
@@ -90,12 +93,12 @@ interface Reached {
   readonly monitor: Monitor | undefined;
 }
 
-async function recoverCreate(plan: CreatePlan, context: Context): Promise<Recovered["result"]> {
+async function recoverCreate(plan: CreatePlan, context: Context): Promise<RecoverResult> {
   const { limits, actions } = context;
   const reached: Reached[] = [];
   try {
     for (const emulator of plan.emulators) {
-      reached.push({ emulator, monitor: await reach(emulator, limits) });
+      reached.push({ emulator, monitor: await reach(emulator.address, limits) });
     }
     const isWhole = context.isSwitched || (await areAllTaken(plan, reached));
     const work = isWhole ? finish : undo;
@@ -110,19 +113,6 @@ async function recoverCreate(plan: CreatePlan, context: Context): Promise<Recove
     return isWhole ? "finished" : "undone";
   } finally {
     for (const { monitor } of reached) await monitor?.close();
-  }
-}
-
-async function reach(
-  { address }: PlannedEmulator,
-  limits: MonitorLimits,
-): Promise<Monitor | undefined> {
-  if (address === null) return undefined; // Its storage daemon died with the process.
-  try {
-    return await openMonitor(address, limits);
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error; // Somebody is there and does not talk to us: nothing can be decided.
   }
 }
 
@@ -187,14 +177,3 @@ const undo: Work = async (plan, reached, { actions, limits }) => {
   }
   return failures;
 };
-
-/** Goes on with the others when one fails. */
-async function attempt(failures: string[], run: () => Promise<void> | void): Promise<boolean> {
-  try {
-    await run();
-    return true;
-  } catch (error) {
-    failures.push(messageOf(error));
-    return false;
-  }
-}

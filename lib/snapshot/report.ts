@@ -6,7 +6,9 @@ import { describeProblem } from "../transition/index.ts";
 import { configChanges } from "./config-step.ts";
 import type { Created, Planned } from "./create.ts";
 import { type CreatePlan, KINDS } from "./group-plan.ts";
+import { changesOfDelete, type Deleted } from "./delete.ts";
 import type { Recovered } from "./recover.ts";
+import type { Reverted } from "./revert.ts";
 
 const text = v.string();
 const Problems = v.pipe(v.array(text), v.description("every reason or failure, the first first"));
@@ -65,6 +67,45 @@ export const PlanReportSchema = v.strictObject({
 });
 export type PlanReport = v.InferOutput<typeof PlanReportSchema>;
 
+const EndPart = {
+  snapshot: text,
+  group: text,
+  result: CreateReportSchema.entries.result,
+  problems: Problems,
+  states: v.array(StateDocument),
+} as const;
+
+export const DeleteReportSchema = v.strictObject({
+  ...EndPart,
+  kind: v.picklist(["external", "internal"]),
+  guests: v.array(
+    v.strictObject({
+      name: text,
+      is_guest: v.boolean(),
+      disks: v.array(
+        v.strictObject({
+          name: text,
+          id: v.pipe(v.nullable(text), v.description("of the internal snapshot")),
+          removed_file: v.pipe(v.nullable(text), v.description("the overlay that was merged")),
+          unneeded_file: v.pipe(
+            v.nullable(text),
+            v.description("by stream: the image that this disk does not stand on any more"),
+          ),
+        }),
+      ),
+    }),
+  ),
+  config_changes: v.array(ConfigChangeDocument),
+});
+export type DeleteReport = v.InferOutput<typeof DeleteReportSchema>;
+
+export const RevertReportSchema = v.strictObject({
+  ...EndPart,
+  kind: v.picklist(KINDS),
+  disks: v.array(v.strictObject({ name: text, image: text, snapshot_file: v.nullable(text) })),
+});
+export type RevertReport = v.InferOutput<typeof RevertReportSchema>;
+
 export const RecoverReportSchema = v.strictObject({
   groups: v.array(
     v.strictObject({
@@ -118,6 +159,47 @@ export function createReport({ plan, outcome, stoodMs }: Created): CreateReport 
   const { result, states } = outcome;
   const part = planPart(plan, stoodMs);
   return { ...part, result, problems: problemsOf(outcome), states: [...states] };
+}
+
+export function deleteReport({ plan, outcome }: Deleted): DeleteReport {
+  const { snapshot, group, kind, merge, config } = plan;
+  return {
+    snapshot,
+    group,
+    kind,
+    guests: plan.emulators.map(({ name, address, disks }) => ({
+      name,
+      is_guest: address !== null,
+      disks: disks.map((disk) => ({
+        name: disk.name,
+        id: disk.id,
+        removed_file: merge === "commit" ? disk.overlay : null,
+        unneeded_file: merge === "stream" ? disk.base : null,
+      })),
+    })),
+    config_changes: changesOfDelete(plan).map(({ from, to }) => ({
+      from: from.path,
+      to: to.path,
+      format: to.format,
+      applied: config !== null,
+    })),
+    result: outcome.result,
+    problems: problemsOf(outcome),
+    states: [...outcome.states],
+  };
+}
+
+export function revertReport({ plan, outcome }: Reverted): RevertReport {
+  const { snapshot, group, kind, disks } = plan;
+  return {
+    snapshot,
+    group,
+    kind,
+    disks: disks.map(({ name, image, source }) => ({ name, image, snapshot_file: source })),
+    result: outcome.result,
+    problems: problemsOf(outcome),
+    states: [...outcome.states],
+  };
 }
 
 export function recoverReport(groups: readonly Recovered[]): RecoverReport {

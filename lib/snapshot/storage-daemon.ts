@@ -2,27 +2,25 @@
 // image's lock for the whole group, and speaks the same QMP.
 //
 // It must not outlive us, SIGKILL included: a shell waits on a pipe whose other end only we have,
-// and ends the daemon when that closes.
+// and ends the daemon when that closes. The monitor is one end of a socket pair: to a listening
+// socket of QEMU 7.2 one can connect too early, and then never hears a greeting.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { makeSocketPair } from "../sys/index.ts";
 import type { Monitor } from "./monitor.ts";
-import { type MonitorLimits } from "./open-monitor.ts";
+import type { MonitorLimits } from "./open-monitor.ts";
 import { connectQmp } from "./qmp-client.ts";
 import { SnapshotRefusal } from "./refusal.ts";
 
 const START_MS = 10_000;
-const RETRY_MS = 2;
 
-/** $1 is the socket. The daemon's own input is /dev/null; ours is the pipe. */
+/** Descriptor 3 is the monitor. The daemon's own input is /dev/null; the shell's is our pipe. */
 const SCRIPT = `
-qemu-storage-daemon --chardev socket,id=c,path="$1",server=on,wait=off --monitor chardev=c &
+qemu-storage-daemon --chardev socket,id=c,fd=3 --monitor chardev=c &
 pid=$!
+exec 3<&-
 read -r line
 kill "$pid" 2>/dev/null
 wait "$pid"
-rm -rf -- "$2"
 `;
 
 export interface StorageDaemon {
@@ -37,37 +35,31 @@ export async function startStorageDaemon(limits: MonitorLimits): Promise<Storage
     const hint = "install qemu-storage-daemon (qemu-system-common on Debian)";
     throw new SnapshotRefusal(`Cannot work on stopped disks: ${hint}`);
   }
-  const folder = mkdtempSync(join(tmpdir(), "agent-qsd-"));
-  const path = join(folder, "qmp");
-  const child = Bun.spawn(["/bin/sh", "-c", SCRIPT, "sh", path, folder], {
-    stdio: ["pipe", "ignore", "pipe"],
+  const [ours, theirs] = makeSocketPair("stream");
+  const child = Bun.spawn(["/bin/sh", "-c", SCRIPT], {
+    stdio: ["pipe", "ignore", "pipe", theirs.number],
     detached: true, // What is typed at the terminal stops us first, and not under our hands.
   });
+  theirs[Symbol.dispose]();
   const close = async (): Promise<void> => {
     void child.stdin.end();
     await child.exited;
-    rmSync(folder, { recursive: true, force: true });
   };
-  const untilMs = performance.now() + START_MS;
-  for (;;) {
-    try {
-      const name = "the private qemu-storage-daemon";
-      const monitor = await connectQmp({ path, name, ...limits });
-      return {
-        monitor,
-        async close() {
-          await monitor.close();
-          await close();
-        },
-      };
-    } catch (error) {
-      if (performance.now() < untilMs && child.exitCode === null) {
-        await Bun.sleep(RETRY_MS);
-        continue;
-      }
-      await close();
-      const said = (await new Response(child.stderr).text()).trim();
-      throw new SnapshotRefusal(`Cannot start qemu-storage-daemon: ${said || String(error)}`);
-    }
+  const name = "the private qemu-storage-daemon";
+  try {
+    const greetingMs = Math.max(limits.greetingMs, START_MS);
+    const monitor = await connectQmp({ path: ours.number, name, ...limits, greetingMs });
+    return {
+      monitor,
+      async close() {
+        await monitor.close();
+        await close();
+      },
+    };
+  } catch (cause) {
+    await close();
+    const said = (await new Response(child.stderr).text()).trim();
+    const why = said === "" ? String(cause) : said;
+    throw new SnapshotRefusal(`Cannot start qemu-storage-daemon: ${why}`, { cause });
   }
 }

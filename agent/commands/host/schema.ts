@@ -26,9 +26,11 @@ import {
 } from "../../../lib/device/index.ts";
 import {
   CreateReportSchema,
+  DeleteReportSchema,
   ListReportSchema,
   PlanReportSchema,
   RecoverReportSchema,
+  RevertReportSchema,
 } from "../../../lib/snapshot/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
@@ -69,9 +71,11 @@ export const DOCUMENTS = {
   "device swap": SwapReport,
   "device proxy": ProxyStatus,
   "snapshot create": CreateReportSchema,
+  "snapshot delete": DeleteReportSchema,
   "snapshot list": ListReportSchema,
   "snapshot plan": PlanReportSchema,
   "snapshot recover": RecoverReportSchema,
+  "snapshot revert": RevertReportSchema,
 } as const;
 const NAMES = Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[];
 
