@@ -30,6 +30,16 @@ export const DROP_INS: readonly DropIn[] = [
     load: () => import("./commands/hook/save-helper.ts"),
   },
   {
+    name: "xenstored",
+    summary: "the C xenstore daemon: its options, our store",
+    load: () => import("./commands/store/xenstored.ts"),
+  },
+  {
+    name: "oxenstored",
+    summary: "the OCaml xenstore daemon: its options and its configuration file, our store",
+    load: () => import("./commands/store/oxenstored.ts"),
+  },
+  {
     name: "passt-repair",
     summary: "passt's TCP repair helper, which leaves no connection frozen",
     load: () => import("./commands/device/passt-repair.ts"),

@@ -23,13 +23,12 @@ import type {
   ErrorName,
   Host,
   Outbox,
-  StoreMemory,
   XenStore,
 } from "../xenstore/index.ts";
 import { Client } from "./client.ts";
+import type { DaemonOptions } from "./daemon-options.ts";
 import { Domains } from "./domains.ts";
 import { dropOldEvents } from "./event-timeout.ts";
-import type { Hypervisor } from "./hypervisor.ts";
 import { ClientOutbox } from "./outbox.ts";
 import type { ClientParts, DaemonParts } from "./parts.ts";
 import type { RequestTrace } from "./request-trace.ts";
@@ -45,23 +44,6 @@ const RING_OUTPUT_BYTES_MAX = 2 * 1024 * 1024;
 const ACCEPTED_PER_TURN = 64;
 const ACCEPT_PAUSE_MS = 1000;
 const EVENT_CHECK_MS = 1000;
-
-export interface DaemonOptions {
-  readonly loop: Loop;
-  readonly hypervisor: Hypervisor;
-  readonly memory: StoreMemory;
-  /** A fresh store in the memory, or the one that is there: formatStore or adoptStore. */
-  readonly openStore: (memory: StoreMemory, host: Host) => XenStore;
-  /** The domain we run in; sockets stand for it. */
-  readonly ownDomid: number;
-  /** How long events wait for a guest that does not take them; 0: for ever. */
-  readonly eventTimeoutMs: number;
-  /** CONTROL commands about the program. */
-  readonly control: (request: ControlRequest) => ControlAnswer;
-  /** What an operator should know. */
-  readonly log: (line: string) => void;
-  readonly logSwitches: (mask: number) => void;
-}
 
 export class StoreDaemon implements Host {
   readonly store: XenStore;
@@ -230,6 +212,9 @@ export class StoreDaemon implements Host {
   }
   log(text: string): void {
     this.options.log(text);
+  }
+  logging(isOn: boolean): void {
+    this.options.logging(isOn);
   }
   logSwitches(mask: number): void {
     this.options.logSwitches(mask);

@@ -2,6 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { SystemError } from "../base/index.ts";
 import { AccessLog, type RequestTrace, traceTogether, WireTrace } from "./request-trace.ts";
 import { LogFile } from "./log-file.ts";
 
@@ -24,6 +25,7 @@ export class Traces {
   private wire: RequestTrace | undefined;
   private readonly access: RequestTrace | undefined;
   private mask: number;
+  private path: string | undefined;
   private readonly changed: (trace: RequestTrace | undefined) => void;
 
   /** Throws SystemError when a file cannot be opened. */
@@ -43,8 +45,21 @@ export class Traces {
 
   /** Traces to this file from now on. Throws SystemError. */
   traceTo(path: string): void {
+    const wire = this.open(path);
     this.wire?.flush();
-    this.wire = this.open(path);
+    this.wire = wire;
+    this.changed(this.current);
+  }
+
+  /** CONTROL log on and off: the trace, where there is a file for it. */
+  setLogging(isOn: boolean): void {
+    this.wire?.flush();
+    this.wire = undefined;
+    try {
+      if (isOn && this.path !== undefined) this.wire = this.open(this.path);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error; // It stays off: the command tells nothing.
+    }
     this.changed(this.current);
   }
 
@@ -54,6 +69,7 @@ export class Traces {
   }
 
   private open(path: string): RequestTrace {
+    this.path = path;
     return new WireTrace(
       new LogFile({ path, linesMax: 0, filesMax: 1, charactersMax: 0 }),
       this.mask,

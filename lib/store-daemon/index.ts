@@ -1,0 +1,12 @@
+// What other rooms may use of store-daemon.
+export { EVENT_TIMEOUT_MS } from "./event-timeout.ts";
+export { FileHypervisor } from "./file-hypervisor.ts";
+export { type DomainCondition, type Hypervisor, noHypervisor } from "./hypervisor.ts";
+export { listenOn, removeSocket, socketPath } from "./listen-socket.ts";
+export type { ClientParts, DaemonParts } from "./parts.ts";
+export { runService } from "./service.ts";
+export type { ServiceOptions } from "./service.ts";
+export { StoreDaemon } from "./store-daemon.ts";
+export type { DaemonOptions } from "./daemon-options.ts";
+export type { AccessLogOptions, TraceOptions } from "./traces.ts";
+export { XenHypervisor } from "./xen-hypervisor.ts";
