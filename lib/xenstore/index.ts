@@ -18,13 +18,15 @@ export type {
   Outbox,
   StoreMemory,
 } from "./ports.ts";
+export { StoreDamagedError } from "./arena.ts";
+export { requestBytes } from "./dispatch.ts";
+export { adoptStore, formatStore } from "./open-store.ts";
 export { OUTCOME } from "./store.ts";
 export type {
-  AdoptStore,
   ConnectionInfo,
   DomainInfo,
-  FormatStore,
   Hold,
+  Outcome,
   StoreCounts,
   StoreOptions,
   XenStore,

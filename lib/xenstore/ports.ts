@@ -86,7 +86,9 @@ export interface Host {
   resumed(domid: number): void;
   /** A line for the daemon's log: CONTROL print, and what an operator should know. */
   log(text: string): void;
-  /** CONTROL log on|off|+switch|-switch has changed the switches (a mask of LOG_SWITCH). */
+  /** CONTROL log on|off. */
+  logging(isOn: boolean): void;
+  /** CONTROL log +switch|-switch has changed the switches (a mask of LOG_SWITCH). */
   logSwitches(mask: number): void;
   /** A CONTROL command that concerns the program, not the store. */
   control(request: ControlRequest): ControlAnswer;

@@ -1,6 +1,6 @@
 // The store as the program around it sees it.
 
-import type { Host, StoreMemory, ErrorName } from "./ports.ts";
+import type { ErrorName } from "./ports.ts";
 import type { QuotaName } from "./limits.ts";
 
 export interface StoreOptions {
@@ -23,6 +23,7 @@ export const OUTCOME = {
   /** The answer follows later (CONTROL live-update). Later requests of this client may be read. */
   later: 1,
 } as const;
+export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
 
 /** Why a domain is not read at the moment; none: it may be read. */
 export type Hold = "none" | "outstanding" | "memory";
@@ -73,7 +74,7 @@ export interface XenStore {
    * Carries out the request whose header stands at `offset` of `bytes`; the whole of it is there
    * (see requestBytes). Its events, then its reply are queued in the outboxes. Makes no objects.
    */
-  dispatch(connection: number, bytes: Uint8Array, offset: number): number;
+  dispatch(connection: number, bytes: Uint8Array, offset: number): Outcome;
   /** Answers a CONTROL request that the host had put off. */
   answerControl(
     connection: number,
@@ -122,11 +123,3 @@ export interface XenStore {
   /** A word for the handover (which program owns the arena); not part of the digest. */
   generation: number;
 }
-
-/** Makes a fresh store in memory that is all zeros. */
-export type FormatStore = (memory: StoreMemory, host: Host, options: StoreOptions) => XenStore;
-/**
- * Takes over the store that is in this memory, undoing what its last owner had left half done.
- * Throws StoreDamagedError, saying what is damaged.
- */
-export type AdoptStore = (memory: StoreMemory, host: Host) => XenStore;

@@ -1,0 +1,3 @@
+export function checkStore(_core: import("./core.ts").Core): string[] {
+  return [];
+}

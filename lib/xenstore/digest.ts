@@ -1,0 +1,41 @@
+// One number for all that the store holds, the same wherever it stands in memory: a sum, so that the
+// order does not matter and each change only takes out the old and puts in the new.
+
+import { join } from "./bytes-copy.ts";
+import { limitOf } from "./account.ts";
+import type { Core } from "./core.ts";
+import { CONNECTION, DOMAIN, HEADER, KIND_MASK, ROW_WORDS } from "./layout.ts";
+import { QUOTAS } from "./limits.ts";
+
+/** What domains and connections add; they are few, so that nothing is kept of it. */
+function othersSum(core: Core): number {
+  const { words } = core.arena;
+  let sum = 0;
+  let row = words[HEADER.firstDomain]!;
+  for (; row !== 0; row = words[row * ROW_WORDS + DOMAIN.next]!) {
+    const at = row * ROW_WORDS;
+    let own = join(words[at]! & ~KIND_MASK, words[at + DOMAIN.domid]!);
+    own = join(own, words[at + DOMAIN.features]!);
+    own = join(own, words[at + DOMAIN.port]!);
+    for (let quota = 0; quota < QUOTAS.length; quota++) own = join(own, limitOf(core, row, quota));
+    sum = (sum + own) | 0;
+  }
+  row = words[HEADER.firstConnection]!;
+  for (; row !== 0; row = words[row * ROW_WORDS + CONNECTION.next]!) {
+    const at = row * ROW_WORDS;
+    let own = join(words[at + CONNECTION.domid]!, words[at + CONNECTION.target]!);
+    own = join(own, words[at + CONNECTION.domain] === 0 ? 1 : 2);
+    own = join(own, words[at + CONNECTION.nextTransactionId]!);
+    sum = (sum + own) | 0;
+  }
+  return sum;
+}
+
+const hexOf = (word: number): string => (word >>> 0).toString(16).padStart(8, "0");
+
+export function digestOf(core: Core): string {
+  const { words } = core.arena;
+  const others = othersSum(core);
+  const first = (words[HEADER.digest]! + others) | 0;
+  return hexOf(first) + hexOf((words[HEADER.digest + 1]! + join(others, 1)) | 0);
+}
