@@ -100,7 +100,7 @@ export class JournalReader implements JournalRecord, Disposable {
     const at = start + RECORD_HEADER_BYTES;
     const head = crc32(this.bytes.subarray(start, start + CHECKSUM_AT));
     const checksum = this.view.getUint32(start + CHECKSUM_AT, true);
-    return crc32(this.bytes.subarray(at, at + bodyBytes), head) === checksum;
+    return crc32(this.bytes.subarray(at, at + roundUp(bodyBytes, 8)), head) === checksum;
   }
 
   private stop(why: string): false {

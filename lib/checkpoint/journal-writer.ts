@@ -81,9 +81,9 @@ export class JournalWriter implements Disposable {
     const row = { kind, body_bytes: bodyBytes, number: this.nextNumber, checksum: 0 };
     write(RECORD_HEADER, view, start, row);
     const head = crc32(bytes.subarray(start, start + CHECKSUM_AT));
-    view.setUint32(start + CHECKSUM_AT, crc32(bytes.subarray(at, at + bodyBytes), head), true);
     const end = at + roundUp(bodyBytes, 8);
     bytes.fill(0, at + bodyBytes, end);
+    view.setUint32(start + CHECKSUM_AT, crc32(bytes.subarray(at, end), head), true);
     this.held = end;
     this.nextNumber++;
     this.open = undefined;

@@ -64,7 +64,7 @@ export const RECORD_HEADER = {
   kind: any(u32),
   body_bytes: any(u32),
   number: any(u32, "counts up from 1 in its file"),
-  checksum: any(u32, "CRC-32 of the twelve bytes before it and of the body"),
+  checksum: any(u32, "CRC-32 of the twelve bytes before it, the body and its padding"),
 };
 assert(sizeOf(RECORD_HEADER) === 16, "a record header is 16 bytes");
 export const RECORD_HEADER_BYTES = sizeOf(RECORD_HEADER);
