@@ -2,7 +2,7 @@
 export { EVENT_TIMEOUT_MS } from "./event-timeout.ts";
 export { FileHypervisor } from "./file-hypervisor.ts";
 export { type DomainCondition, type Hypervisor, noHypervisor } from "./hypervisor.ts";
-export { listenOn, removeSocket, socketPath } from "./listen-socket.ts";
+export { socketPath } from "./listen-socket.ts";
 export type { ClientParts, DaemonParts } from "./parts.ts";
 export { runService } from "./service.ts";
 export type { ServiceOptions } from "./service.ts";

@@ -29,7 +29,7 @@ import {
 } from "../xenstore/index.ts";
 import { FileHypervisor } from "./file-hypervisor.ts";
 import { type Hypervisor, noHypervisor } from "./hypervisor.ts";
-import { listenOn, removeSocket } from "./listen-socket.ts";
+import { ownSocket } from "./listen-socket.ts";
 import { PidFile } from "./pid-file.ts";
 import { answerControl } from "./control.ts";
 import { StoreDaemon } from "./store-daemon.ts";
@@ -73,8 +73,9 @@ export async function runService(options: ServiceOptions): Promise<void> {
   const { environment, log, liveUpdate } = options;
   const passed = sortPassed(passedDescriptors(environment, process.pid));
   using pidFile = optional(options.pidFile, (path) => new PidFile(path, process.pid));
-  const isOwnSocket = passed.listeners.length === 0 && options.socketPath !== undefined;
-  if (isOwnSocket) passed.listeners.push(listenOn(options.socketPath));
+  const path = passed.listeners.length === 0 ? options.socketPath : undefined;
+  using socket = optional(path, ownSocket);
+  const listeners = socket === undefined ? passed.listeners : [socket.fd];
   using loop = new Loop();
   using hypervisor = openHypervisor(options);
   using memory = passed.arena ?? createGrowingMemory("xenstore", ARENA_BYTES);
@@ -105,17 +106,16 @@ export async function runService(options: ServiceOptions): Promise<void> {
     log(`the store of an earlier program is adopted: ${daemon.store.counts().nodes} nodes`);
   }
   daemon.trace = traces.current;
-  for (const listener of passed.listeners) daemon.listen(listener);
+  for (const listener of listeners) daemon.listen(listener);
   watchSignals(loop, traces);
   every(loop, TIDY_MS, () => daemon.store.tidy()); // Compacts the arena, a little at a time.
   every(loop, options.ringScanMs, () => daemon.lookAtRings());
   keepWatchdogQuiet(loop, environment);
   daemon.resume();
-  tellReady(options, memory.fd, passed.listeners);
+  tellReady(options, memory.fd, listeners);
   await loop.run();
   notifyManager(environment, { STOPPING: 1 }, []);
   traces.current?.flush();
-  if (isOwnSocket) removeSocket(options.socketPath);
   void pidFile;
 }
 

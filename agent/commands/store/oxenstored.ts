@@ -57,7 +57,6 @@ export async function run({ argv, programName }: Invocation): Promise<number> {
     }
   }
   const config = readConfig(given);
-  for (const problem of config.problems) printToStderr(`config: ${problem}\n`);
   const [refused] = config.refused;
   if (refused !== undefined) {
     throw new UsageError(`Cannot run ${PROGRAM} with "${refused}" in its configuration`);
@@ -67,6 +66,7 @@ export async function run({ argv, programName }: Invocation): Promise<number> {
     printPid: false,
     programName,
     words: argv,
+    notes: config.problems.map((problem) => `config: ${problem}`),
     service: serviceOf(given, config),
   });
 }
@@ -118,8 +118,8 @@ function readConfig(given: ReadonlyMap<OptionName, string>): OxenstoredConfig {
   } catch (error) {
     const { code } = error as { readonly code?: unknown };
     if (typeof code !== "string") throw error;
-    printToStderr(`error: config: ${configPath(given)}: ${code}\n`);
-    return readOxenstoredConfig("");
+    const problems = [`${configPath(given)}: ${code}`];
+    return { ...readOxenstoredConfig(""), problems };
   }
 }
 

@@ -63,6 +63,7 @@ export async function run({ argv, spec, programName }: Invocation): Promise<numb
     printPid: false,
     programName,
     words: [...spec.name.split(" "), ...argv],
+    notes: [],
     service: {
       socketPath: resolve(options.socket ?? socketPath(process.env)),
       pidFile: absolute(options["pid-file"]),

@@ -41,6 +41,8 @@ export interface StartOptions {
   /** How this program was started, for starting it again: its name, and all words behind it. */
   readonly programName: string;
   readonly words: readonly string[];
+  /** What is to be said before it starts, once. */
+  readonly notes: readonly string[];
   readonly service: Omit<ServiceOptions, "log" | "ready" | "liveUpdate" | "environment">;
 }
 
@@ -49,11 +51,10 @@ export const detectHypervisor = (): "xen" | "none" => (existsSync(EVENT_CHANNELS
 
 /** Serves until it is told to end, or returns when the one in the background does. */
 export async function startDaemon(options: StartOptions): Promise<number> {
-  const { environment: variables } = { environment: process.env };
-  const given = variables[READY_VARIABLE];
+  const { [READY_VARIABLE]: given, ...environment } = process.env;
+  if (given === undefined) for (const note of options.notes) printToStderr(`${note}\n`);
   if (options.inBackground && given === undefined) return startAgain(options);
   const isBackground = given !== undefined;
-  const { [READY_VARIABLE]: own, ...environment } = variables;
   if (isBackground) chdir("/");
   nameProcess();
   await runService({
@@ -63,7 +64,7 @@ export async function startDaemon(options: StartOptions): Promise<number> {
     log: isBackground ? logToSyslog : (line) => printToStderr(`${NAME}: ${line}\n`),
     ready: () => {
       if (options.printPid) print(`${process.pid}\n`);
-      if (own !== undefined) tellStarter();
+      if (isBackground) tellStarter();
       else printToStderr(`${NAME} is ready\n`);
     },
   });

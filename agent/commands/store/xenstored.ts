@@ -114,6 +114,7 @@ export async function run({ argv, programName }: Invocation): Promise<number> {
     printPid: settings.printPid,
     programName,
     words: argv,
+    notes: [],
     service: {
       socketPath: socketPath(process.env),
       pidFile: settings.pidFile,
