@@ -125,8 +125,6 @@ export { sendToSyslog, SYSLOG_PATH } from "./syslog.ts";
 export type { LogLines, Severity } from "./syslog.ts";
 export { bindTcp } from "./tcp-socket.ts";
 export type { TcpAddress } from "./tcp-socket.ts";
-export { bindTcp } from "./tcp-socket.ts";
-export type { TcpAddress } from "./tcp-socket.ts";
 export { isInRepair, REPAIR, setRepair, TCP_STATE, tcpStateOf } from "./tcp-repair.ts";
 export type { RepairMode } from "./tcp-repair.ts";
 export {
