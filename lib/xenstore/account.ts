@@ -91,24 +91,38 @@ export const usedOf = (core: Core, row: number, quota: number): number =>
 export const mostOf = (core: Core, row: number, quota: number): number =>
   core.arena.words[accountOf(core, row) + ACCOUNT.most + quota]!;
 
-/** Whether a domain that uses so much is over its limit: the C daemon's limits are never reached. */
+const isFree = (core: Core, row: number): boolean =>
+  core.arena.words[row * ROW_WORDS + DOMAIN.domid] === core.privilegedDomid;
+
+/** Whether a domain that uses so much is held up: memory and requests may not come to the limit. */
 export function exceeds(core: Core, row: number, quota: number, value: number): boolean {
-  if (core.arena.words[row * ROW_WORDS + DOMAIN.domid] === core.privilegedDomid) return false;
   const limit = limitOf(core, row, quota);
-  return limit !== 0 && value >>> 0 >= limit >>> 0;
+  return limit !== 0 && value >>> 0 >= limit >>> 0 && !isFree(core, row);
 }
 
-/** Whether the domain of the request may not use so much more of something that is counted. */
+/**
+ * Whether the domain of the request may not use so much more of something that is counted. Of
+ * watches and transactions the C daemon (4.20) looks at those that are there: one more than the
+ * limit goes.
+ */
 export function wouldExceed(core: Core, quota: number, added: number): boolean {
   const { domain } = core.request;
-  return domain !== 0 && exceeds(core, domain, quota, usedOf(core, domain, quota) + added);
+  if (domain === 0) return false;
+  const limit = limitOf(core, domain, quota);
+  const spare = quota === QUOTA.nodes ? 0 : 1;
+  return (
+    limit !== 0 &&
+    usedOf(core, domain, quota) + added > (limit >>> 0) + spare &&
+    !isFree(core, domain)
+  );
 }
 
 /** The same for what is measured and not counted: a path, a node, a list of permissions. */
 export function isTooMuch(core: Core, quota: number, value: number): boolean {
   const { domain } = core.request;
   if (domain === 0) return false;
-  if (exceeds(core, domain, quota, value)) return true;
+  const limit = limitOf(core, domain, quota);
+  if (limit !== 0 && value >>> 0 > limit >>> 0 && !isFree(core, domain)) return true;
   noteMost(core, domain, quota, value);
   return false;
 }

@@ -10,7 +10,7 @@ import { commit } from "./heap.ts";
 import { createIndex } from "./index-table.ts";
 import { ARENA_VERSION, HEADER, HEADER_AREA_BYTES, MAGIC, OWNER } from "./layout.ts";
 import { ANY_DOMID, PERMISSION, permissionWord } from "./permission.ts";
-import { QUOTAS } from "./limits.ts";
+import { LOG_SWITCH, QUOTAS } from "./limits.ts";
 import { LOG_BYTES, settleLog } from "./operation.ts";
 import { Path } from "./path.ts";
 import type { Host, StoreMemory } from "./ports.ts";
@@ -70,6 +70,7 @@ export function formatArena(memory: StoreMemory, host: Host, options: StoreOptio
   words[HEADER.storeDomid] = options.storeDomid;
   words[HEADER.keepOrphans] = options.keepOrphans ? 1 : 0;
   words[HEADER.tag] = FIRST_TAG;
+  words[HEADER.logSwitches] = LOG_SWITCH.obj | LOG_SWITCH.io;
   // The first block is the undo log, put there by hand: nothing can be undone before it.
   const logBytes = LOG_BYTES + 16;
   words[HEADER_AREA_BYTES >> 2] = logBytes;

@@ -76,7 +76,7 @@ export function run(core: Core, step: (core: Core) => number): number {
   for (;;) {
     try {
       const errno = step(core);
-      if (errno !== 0 && core.request.transaction === 0 && hasDone(core)) undo(core);
+      if (errno !== 0 && !keepsReads(core) && hasDone(core)) undo(core);
       finish(core);
       shrinkLog(core);
       return errno;
@@ -89,6 +89,10 @@ export function run(core: Core, step: (core: Core) => number): number {
     }
   }
 }
+
+/** What an operation on nodes has read in a transaction stays read, also where it failed. */
+const keepsReads = ({ request }: Core): boolean =>
+  request.transaction !== 0 && request.type !== OPERATION.INTRODUCE;
 
 const hasDone = ({ arena, events, afterwards }: Core): boolean =>
   arena.isChanged || arena.deferred.length > 0 || events.count > 0 || afterwards.length > 0;

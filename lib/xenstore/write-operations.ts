@@ -144,6 +144,7 @@ function create(core: Core, from: number, bytes: number): number {
   if (!request.isPrivileged) list[0] = (request.domid << 8) | accessOf(list[0]!);
   if (request.transaction !== 0) setFlags(arena, request.transaction, TRANSACTION_CREATED_MASK);
   if (wouldExceed(core, QUOTA.nodes, 1)) return ERRNO.ENOSPC;
+  if (wouldExceed(core, QUOTA.nodes, path.levels - above)) return failed(core, ERRNO.ENOSPC);
   const errno = checkSizes(core, above, permissionCount, bytes);
   if (errno !== 0) return failed(core, errno);
   if (request.transaction !== 0) createOverlays(core, above, permissionCount, from, bytes);

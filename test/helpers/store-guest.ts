@@ -26,7 +26,7 @@ export const RING = {
 } as const;
 const RING_BYTES = 1024;
 const PAGE_BYTES = 4096;
-const VIRQ_DOM_EXC = 1;
+export const VIRQ_DOM_EXC = 1;
 const PORT_BASE = 100;
 
 /** Raises an event channel of the daemon. */

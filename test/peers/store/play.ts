@@ -8,6 +8,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { domainExists, endDomain, makeDomain, markDomain } from "../../helpers/store-guest.ts";
+import { raise, VIRQ_DOM_EXC } from "../../helpers/store-guest.ts";
 import { StoreGuest } from "../../helpers/store-guest.ts";
 import type { StoreDaemon } from "../../helpers/store-peers.ts";
 import { StoreSocket } from "../../helpers/store-socket.ts";
@@ -220,6 +221,10 @@ export class Player implements Disposable {
       return reply;
     };
     for (const domid of [4, ...DOMIDS.toReversed()]) ask("RELEASE", String(domid)); // Stubs first.
+    // A domain may be known only because a permission names it: that it is not there is seen now.
+    raise(shim, VIRQ_DOM_EXC);
+    this.barrier();
+    this.barrier();
     // In parts: names may be so long that all do not fit into one answer.
     for (let left = true; left;) {
       const [, ...names] = ask("DIRECTORY_PART", "/", "0").body.split("\0");
