@@ -31,6 +31,7 @@ const HeadSchema = v.object({
   descriptors: v.array(v.tuple([v.string(), v.string(), count])),
   kind: v.string(),
   settings: v.string(),
+  process_name: v.string(),
   digest: v.string(),
   /** CLOCK_MONOTONIC, when the holder stopped serving. */
   paused_at_ms: v.number(),

@@ -1,5 +1,5 @@
-// The heir's side of a handover at the kernel: what the effects of machine.ts do. A new program runs
-// this before anything else, with its loop; so does the keeper of an update in place.
+// The heir's side of a handover at the kernel: what the effects of machine.ts do. A new program
+// runs this before anything else, with its loop; so does the keeper of an update in place.
 
 import { assert, RefusedError } from "../base/index.ts";
 import {
@@ -8,6 +8,7 @@ import {
   makeNonBlocking,
   monotonicMs,
   openPidfd,
+  setProcessName,
   setSchedulingClass,
 } from "../sys/index.ts";
 import { touchedKeys } from "./carried.ts";
@@ -110,6 +111,7 @@ export class HeirSide {
     const { heirs } = this.options;
     const known = heirs[final.head.kind];
     if (known === undefined) throw new RefusedError(`Cannot continue a ${final.head.kind}`);
+    setProcessName(final.head.process_name);
     this.heir = known.start(final.head.settings);
     for (const [key, fd] of descriptors) this.arrived(key, fd);
     this.final = final;
@@ -126,7 +128,7 @@ export class HeirSide {
     if (keeper === undefined) this.trouble("peer_dead", "the keeper ended");
   }
 
-  // ---- Events ------------------------------------------------------------------------------------
+  // ---- Events ---------------------------------------------------------------------------------
 
   private told(message: Message, fds: readonly Fd[]): void {
     switch (message.type) {
@@ -152,10 +154,10 @@ export class HeirSide {
         return this.on(message.type);
       }
       case "probe":
-        this.probe = fds[0];
-        return this.on("probe");
       case "commit":
-        return this.on("commit");
+        if (message.attempt !== this.attempt) return fds.forEach((fd) => fd[Symbol.dispose]());
+        this.probe = fds[0];
+        return this.on(message.type);
       case "abort":
         return this.trouble("abort", message.reason);
       default:
@@ -172,6 +174,7 @@ export class HeirSide {
     const holder = openPidfd(message.pid);
     if (holder === undefined) return this.trouble("peer_dead", "the old program ended");
     this.channel.watchPeer(holder);
+    setProcessName(message.process_name);
     this.heir = known.start(message.settings);
     this.pauseMs = message.pause_ms;
     this.setDeadline(PREPARE_MS);
@@ -212,7 +215,7 @@ export class HeirSide {
     );
   }
 
-  // ---- Effects -----------------------------------------------------------------------------------
+  // ---- Effects --------------------------------------------------------------------------------
 
   private readonly effects: Record<HeirEffect, () => void> = {
     rehearse: () => this.rehearse(),
@@ -228,7 +231,8 @@ export class HeirSide {
       this.setDeadline(this.pauseMs * PATIENCE_FACTOR);
       this.adopt();
     },
-    send_adopted: () => this.channel.send({ type: "adopted", digest: this.digest }, []),
+    send_adopted: () =>
+      this.channel.send({ type: "adopted", digest: this.digest, attempt: this.attempt }, []),
     send_refused: () => {
       const type = this.canStepBack ? "stepped_back" : "refused";
       this.channel.send({ type, reason: this.why() }, []);
@@ -257,6 +261,11 @@ export class HeirSide {
 
   private why(): string {
     return this.reason ?? "the update was taken back";
+  }
+
+  /** In place there is a second one, by the old program. */
+  private get attempt(): number {
+    return this.steppedBack === undefined ? 1 : 2;
   }
 
   private rehearse(): void {

@@ -1,5 +1,5 @@
-// The holder's side of a handover at the kernel: what the effects of machine.ts do. The program goes
-// on serving from its own loop until `pause`.
+// The holder's side of a handover at the kernel: what the effects of machine.ts do. The program
+// goes on serving from its own loop until `pause`.
 
 import { assert } from "../base/index.ts";
 import {
@@ -8,6 +8,7 @@ import {
   makeSocketPair,
   monotonicMs,
   openPidfd,
+  processName,
   SIGNAL,
   signalPidfd,
 } from "../sys/index.ts";
@@ -88,7 +89,7 @@ export class Holder {
     };
   }
 
-  // ---- Events ------------------------------------------------------------------------------------
+  // ---- Events ---------------------------------------------------------------------------------
 
   private received(message: Message, fds: readonly Fd[]): void {
     for (const fd of fds) fd[Symbol.dispose](); // The heir has none of ours to give.
@@ -185,7 +186,7 @@ export class Holder {
     this.phaseAtMs = nowMs;
   }
 
-  // ---- Effects -----------------------------------------------------------------------------------
+  // ---- Effects --------------------------------------------------------------------------------
 
   private readonly effects: Record<HolderEffect, () => void> = {
     send_welcome: () => {
@@ -197,6 +198,7 @@ export class Holder {
           kind,
           state_version: stateVersion,
           settings,
+          process_name: processName(),
           pid: process.pid,
           pause_ms: this.options.pauseMs,
         },
@@ -232,7 +234,7 @@ export class Holder {
     probe: () => this.startProbe(),
     send_commit: () => {
       this.phaseDone("probe");
-      this.channel.send({ type: "commit" }, []);
+      this.channel.send({ type: "commit", attempt: 1 }, []);
     },
     send_abort: () =>
       this.channel.send({ type: "abort", reason: this.reason ?? "it was taken back" }, []),
@@ -323,6 +325,7 @@ export class Holder {
       descriptors: this.carried.entries(all),
       kind: survivor.kind,
       settings: survivor.settings,
+      process_name: processName(),
       digest,
       paused_at_ms: this.pausedAtMs,
       pause_limit_ms: pauseMs,
@@ -340,7 +343,7 @@ export class Holder {
     const [ours, theirs] = makeSocketPair("stream");
     makeNonBlocking(ours);
     makeNonBlocking(theirs);
-    this.channel.send({ type: "probe" }, [theirs]);
+    this.channel.send({ type: "probe", attempt: 1 }, [theirs]);
     theirs[Symbol.dispose]();
     const { waiter, survivor } = this.options;
     this.probe = new ProbeClient(ours, waiter, survivor.probe(), (wrong) => {

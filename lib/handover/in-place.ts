@@ -1,8 +1,8 @@
 // Replacing the program of this very process: same pid, for a parent that waits for it.
 //
 // Theory of Operation. Nothing of the old program is left to go back to, so a keeper stands by: a
-// process of the old binary with duplicates of every descriptor, which plays the holder from here on
-// (keeper.ts). What the exec takes along is a list of descriptor numbers in one variable:
+// process of the old binary with duplicates of every descriptor, which plays the holder from here
+// on (keeper.ts). What the exec takes along is a list of descriptor numbers in one variable:
 //
 //   the channel to the keeper, the final file, the shared page, the old binary, and those that the
 //   final file lists; every other descriptor is marked close-on-exec

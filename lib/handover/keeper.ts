@@ -1,7 +1,7 @@
 // The keeper of an update in place: a process of the old binary that has everything, and plays the
-// holder while the old process becomes another program. It asks the new one what a holder asks. When
-// that serves, the keeper ends; when it crashes, hangs or answers wrongly twice, the keeper serves in
-// its place, and the pid is another one from then on.
+// holder while the old process becomes another program. It asks the new one what a holder asks.
+// When that serves, the keeper ends; when it crashes, hangs or answers wrongly twice, the keeper
+// serves in its place, and the pid is another one from then on.
 
 import { Bug } from "../base/index.ts";
 import { type Fd, makeNonBlocking, makeSocketPair } from "../sys/index.ts";
@@ -50,6 +50,7 @@ export class Keeper {
     for (const fd of fds) fd[Symbol.dispose]();
     switch (message.type) {
       case "adopted":
+        if (message.attempt !== this.attempt) return;
         if (message.digest === this.digest) return this.on("adopted");
         return this.trouble("refused", `the digest differs: ${message.digest}`);
       case "serving":
@@ -57,6 +58,7 @@ export class Keeper {
           ? this.trouble("peer_dead", "the new program ended")
           : this.on("serving");
       case "stepped_back":
+        this.reason = message.reason;
         this.hasSteppedBack = true;
         this.dropProbe();
         this.setDeadline();
@@ -67,6 +69,10 @@ export class Keeper {
       default:
         return this.trouble("refused", `the new program said ${message.type} to the keeper`);
     }
+  }
+
+  private get attempt(): number {
+    return this.hasSteppedBack ? 2 : 1;
   }
 
   private trouble(event: HolderEvent, reason: string): void {
@@ -102,7 +108,10 @@ export class Keeper {
     exec: never,
     fail: () => undefined, // It serves, and its outcome says why.
     probe: () => this.startProbe(),
-    send_commit: () => this.options.guarded.channel.send({ type: "commit" }, []),
+    send_commit: () => {
+      const { attempt } = this;
+      this.options.guarded.channel.send({ type: "commit", attempt }, []);
+    },
     send_abort: () => {
       const reason = this.reason ?? "it was taken back";
       this.options.guarded.channel.send({ type: "abort", reason }, []);
@@ -133,7 +142,7 @@ export class Keeper {
     const [ours, theirs] = makeSocketPair("stream");
     makeNonBlocking(ours);
     makeNonBlocking(theirs);
-    channel.send({ type: "probe" }, [theirs]);
+    channel.send({ type: "probe", attempt: this.attempt }, [theirs]);
     theirs[Symbol.dispose]();
     this.probe = new ProbeClient(ours, this.options.waiter, heir.probe(), (wrong) => {
       if (wrong === undefined) return this.on("probe_right");

@@ -10,7 +10,7 @@
 // run with a daemon's arguments.
 
 import * as v from "valibot";
-import { RefusedError } from "../base/index.ts";
+import { RefusedError, SystemError } from "../base/index.ts";
 import {
   type Environment,
   cleanEnvironment,
@@ -53,7 +53,7 @@ export type ProbeAnswer = v.InferOutput<typeof ProbeSchema>;
 /** Started by startHeir() (launch.ts); everything it has to say goes up the channel. */
 export async function runLauncher(settingsText: string, environment: Environment): Promise<void> {
   const channel = new Fd(CHANNEL_FD, "the channel");
-  const say = (message: Message): void => void sendDescriptors(channel, encodeMessage(message), []);
+  const say = (message: Message): void => tell(channel, message);
   try {
     setSchedulingClass("idle");
     const settings = v.parse(LaunchSettingsSchema, JSON.parse(settingsText));
@@ -70,6 +70,15 @@ export async function runLauncher(settingsText: string, environment: Environment
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     say({ type: "refused", reason: error.message });
+  }
+}
+
+/** An old program that has given up meanwhile hears nothing, and needs nothing. */
+function tell(channel: Fd, message: Message): void {
+  try {
+    sendDescriptors(channel, encodeMessage(message), []);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.failure.code !== "EPIPE") throw error;
   }
 }
 

@@ -1,11 +1,11 @@
 // The promote protocol as two tables: what each side of a handover does next. Pure: a test runs
 // every order of messages, deaths and deadlines through them.
 //
-// Theory of Operation. The holder has the clients and the state; the heir is to have them. They talk
-// over a channel, each watches the other's pidfd, and one word of shared memory decides: the heir
-// sets it from HOLDER to HEIR just before it touches the first client, the holder sets it from
-// HOLDER to BACK before it serves again. Only one of the two exchanges can succeed, so never do both
-// serve, whatever was lost, late or killed.
+// Theory of Operation. The holder has the clients and the state; the heir is to have them. They
+// talk over a channel, each watches the other's pidfd, and one word of shared memory decides: the
+// heir sets it from HOLDER to HEIR just before it touches the first client, the holder sets it from
+// HOLDER to BACK before it serves again. Only one of the two exchanges can succeed, so never do
+// both serve, whatever was lost, late or killed.
 //
 //   holder                                heir
 //   starting    <── hello ──────────────  greeting       versions; anything unfit ends here

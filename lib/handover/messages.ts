@@ -1,12 +1,13 @@
 // The messages between the two sides of a handover: one JSON object each, one packet of a seqpacket
 // socket, descriptors beside it. Fields that a side does not know are ignored; a message or a field
-// that it needs and does not find ends the handover.
+// that it needs and does not find ends the handover. A program that was executed in place finds in
+// the channel what was sent to the one before it: what is for another attempt it drops.
 //
 //   message       with                                   descriptors
 //   verified      sha256, what the binary answered       -              (from the launcher)
 //   started       the heir's pid                         -              (from the launcher)
 //   hello         protocol, version, pid, kinds          -
-//   welcome       kind, state_version, settings, pid     -
+//   welcome       kind, state_version, settings ...      -
 //   copy          digest                                 the copy
 //   rehearsed     digest, duration                       -
 //   descriptors   keys                                   one for each key
@@ -14,9 +15,9 @@
 //   final         digest                                 the final file, the shared page
 //   final_keep    the same                               the same
 //   kept          -                                      -
-//   adopted       digest                                 -
-//   probe         -                                      one end of a connection
-//   commit        -                                      -
+//   adopted       digest, attempt                        -
+//   probe         attempt                                one end of a connection
+//   commit        attempt                                -
 //   serving       pause                                  -
 //   stepped_back  reason                                 -
 //   refused       reason                                 -
@@ -52,6 +53,7 @@ export const MessageSchema = v.variant("type", [
     kind: text,
     state_version: count,
     settings: text,
+    process_name: text,
     pid: count,
     pause_ms: count,
   }),
@@ -62,9 +64,9 @@ export const MessageSchema = v.variant("type", [
   message("final", final),
   message("final_keep", final),
   message("kept", {}),
-  message("adopted", { digest: text }),
-  message("probe", {}),
-  message("commit", {}),
+  message("adopted", { digest: text, attempt: count }),
+  message("probe", { attempt: count }),
+  message("commit", { attempt: count }),
   message("serving", { pause_ms: v.number() }),
   message("stepped_back", { reason: text }),
   message("refused", { reason: text }),

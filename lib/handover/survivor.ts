@@ -30,7 +30,7 @@ export interface Snapshot extends Disposable {
 export interface ProbeTalk {
   /** What to send first. */
   readonly opening: Uint8Array;
-  /** All bytes that came in answer to the last ones sent. Throws RefusedError for a wrong answer. */
+  /** All bytes in answer to the last ones sent. Throws RefusedError for a wrong answer. */
   next(answer: Uint8Array): ProbeStep;
 }
 export type ProbeStep =

@@ -1,8 +1,8 @@
 // One update at a time, from the order to its end: which processes are started, and as what.
 //
 //   promote    the new binary as heir: copy, rehearsal, descriptors, final, probe, commit
-//   in place   the new binary as heir, dismissed after its rehearsal; our own binary as keeper; then
-//              this process becomes the new binary
+//   in place   the new binary as heir, dismissed after its rehearsal; our own binary as keeper;
+//              then this process becomes the new binary
 //   dry run    the new binary as heir, dismissed after its rehearsal
 
 import { RefusedError } from "../base/index.ts";

@@ -78,7 +78,7 @@ export class Echo {
     return file;
   }
 
-  // ---- Serving -----------------------------------------------------------------------------------
+  // ---- Serving --------------------------------------------------------------------------------
 
   startServing(): void {
     this.loop.watch(this.listener, READY_MASK.readable, () => this.accept());
@@ -193,19 +193,23 @@ export class Echo {
     });
   }
 
-  // ---- State -------------------------------------------------------------------------------------
+  // ---- State ----------------------------------------------------------------------------------
 
   get total(): number {
     return this.arena.words[TOTAL_AT]!;
   }
 
   get connectionCount(): number {
-    return [...this.connections.values()].filter(({ isProbe }) => !isProbe).length;
+    return this.real().length;
+  }
+
+  /** Without the probe. */
+  private real(): Connection[] {
+    return [...this.connections.values()].filter(({ isProbe }) => !isProbe);
   }
 
   digest(): string {
-    const real = [...this.connections.values()].filter(({ isProbe }) => !isProbe);
-    const counts = real.map(({ slot }) => this.arena.words[slot]!);
+    const counts = this.real().map(({ slot }) => this.arena.words[slot]!);
     return `${this.total} ${counts.length} ${counts.reduce((sum, count) => sum + count, 0)}`;
   }
 
@@ -215,14 +219,14 @@ export class Echo {
       { key: "listener", fd: this.listener },
       { key: "control", fd: this.control },
       ...(this.asker === undefined ? [] : [{ key: `asker${this.asker.number}`, fd: this.asker }]),
-      ...[...this.connections.values()].filter(({ isProbe }) => !isProbe),
+      ...this.real(),
     ];
   }
 
   difference(): Buffer {
     const told: Difference = {
       next_key: this.nextKey,
-      connections: [...this.connections.values()].map(({ key, slot, input, output }) => ({
+      connections: this.real().map(({ key, slot, input, output }) => ({
         key,
         slot,
         input: input.toString("base64"),

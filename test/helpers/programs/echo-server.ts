@@ -27,7 +27,8 @@ import { Echo, ECHO_STATE_VERSION, echoSurvivor } from "../echo-survivor.ts";
 
 const [, , command, ...words] = process.argv;
 const name = basename(process.execPath);
-const behaviour = name.startsWith("echo-") && name !== "echo-server" ? name.slice(5) : undefined;
+const isGood = name === "echo-server" || name === "echo-new";
+const behaviour = isGood ? undefined : name.slice("echo-".length);
 const version = behaviour === "of-another-version" ? 99 : ECHO_STATE_VERSION;
 const VERSION_LINE = `echo ${behaviour ?? "good"}`;
 
@@ -53,13 +54,13 @@ async function serve(socket: string, control: string): Promise<void> {
       generation,
     });
     echo.onOrder = (order, asker) => {
-      echo.asker = asker;
+      if (!updater.isActive) echo.asker = asker;
       try {
         updater.start(JSON.parse(order) as UpdateOrder, (end) => {
           if (end.kind !== "left") echo.tellAsker(end);
         });
       } catch (error) {
-        if (updater.isActive) echo.asker = undefined;
+        if (!updater.isActive) echo.asker = undefined;
         echo.tellAskerOn(asker, { kind: "failed", reason: String(error) });
       }
     };

@@ -1,0 +1,121 @@
+// Updates of the echo server under load: every reply is accounted for, and nothing is left behind.
+
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { badEcho } from "../helpers/echo-binary.ts";
+import { EchoLoad } from "../helpers/echo-load.ts";
+import { descriptorsOf, EchoProcess } from "../helpers/echo-process.ts";
+
+const UPDATES = 30;
+const CLIENTS = 24;
+const TIMEOUT_MS = 120_000;
+const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
+
+test.each([
+  ["promote", ["promote"]],
+  ["in place", ["in_place"]],
+  ["both ways mixed", ["promote", "in_place"]],
+] as const)(
+  `${UPDATES} updates under load, %s: nothing lost, twice or out of order (SEED=${SEED})`,
+  async (_, ways) => {
+    await using server = await new EchoProcess().start({}, undefined);
+    const [pid = 0] = server.pids();
+    const before = descriptorsOf(pid).length;
+    const load = await EchoLoad.start(server.socket, CLIENTS, SEED);
+    for (let update = 0; update < UPDATES; update++) {
+      const way = ways[update % ways.length]!; // The index is below the length.
+      const end = await server.update({ way });
+      expect([end.kind, end.reason]).toEqual(["updated", undefined]);
+      expect(end.report?.generation).toBe(update + 1);
+    }
+    await load.stop(10_000);
+    expect(load.mistakes({ mayClose: false })).toEqual([]);
+    expect(load.answered).toBeGreaterThan(UPDATES);
+    const [last = 0, ...others] = await server.settledPids(1);
+    expect(others).toEqual([]);
+    if (!(ways as readonly string[]).includes("promote")) expect(last).toBe(pid);
+    await settled(last, before);
+    expect(descriptorsOf(last).length).toBe(before);
+  },
+  TIMEOUT_MS,
+);
+
+/** The clients have closed, which the server may not have seen yet. */
+async function settled(pid: number, count: number): Promise<void> {
+  const untilMs = performance.now() + 5000;
+  while (performance.now() < untilMs && descriptorsOf(pid).length !== count) await Bun.sleep(10);
+}
+
+test("a dry run checks everything and changes nothing", async () => {
+  await using server = await new EchoProcess().start({}, undefined);
+  const [pid] = server.pids();
+  const end = await server.update({ way: "promote", isDryRun: true });
+  expect(end.kind).toBe("rehearsed");
+  expect(end.report?.sha256).toMatch(/^[0-9a-f]{64}$/);
+  expect(end.report?.pause_ms.predicted).toBeGreaterThan(0);
+  expect(await server.settledPids(1)).toEqual([pid!]);
+});
+
+test("a pause that is predicted to be too long is refused before anything stops", async () => {
+  await using server = await new EchoProcess().start({}, undefined);
+  const end = await server.update({ way: "in_place", pauseMsMax: 0.5 });
+  expect(end.kind).toBe("failed");
+  expect(end.reason).toMatch(/^wanted a pause of at most 0.5 ms, found .* ms predicted$/);
+});
+
+test("two updates at once: the second is told so, the first is done", async () => {
+  await using server = await new EchoProcess().start({}, undefined);
+  const ends = await Promise.all([
+    server.update({ way: "promote" }),
+    Bun.sleep(30).then(() => server.update({ way: "promote" })),
+  ]);
+  expect(ends.map(({ kind }) => kind)).toEqual(["updated", "failed"]);
+  expect(ends[1].reason).toContain("live-update session already active.");
+});
+
+test("what a process has of its parent's is the same afterwards", async () => {
+  await using server = await new EchoProcess().start(
+    {},
+    "ulimit -n 300; umask 027; renice -n 3 $$ >&2",
+  );
+  const facts = (pid: number): string[] => [
+    readFileSync(`/proc/${pid}/limits`, "utf8"),
+    readFileSync(`/proc/${pid}/oom_score_adj`, "utf8"),
+    readFileSync(`/proc/${pid}/cgroup`, "utf8"),
+    readFileSync(`/proc/${pid}/comm`, "utf8"),
+    readFileSync(`/proc/${pid}/cmdline`, "latin1"),
+    ...(readFileSync(`/proc/${pid}/status`, "utf8").match(/^(Umask|SigBlk|SigIgn|Cpus).*$/gm) ??
+      []),
+    // Policy and nice: fields 41 and 19.
+    ...[38, 16].map(
+      (at) => readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]!.split(" ")[at]!,
+    ),
+  ];
+  const [pid = 0] = server.pids();
+  const before = facts(pid);
+  for (const way of ["promote", "in_place"] as const) {
+    expect((await server.update({ way })).kind).toBe("updated");
+    const [now = 0] = await server.settledPids(1);
+    expect(facts(now)).toEqual(before);
+  }
+});
+
+test("more connections than one message carries, up to the limit of descriptors", async () => {
+  await using server = await new EchoProcess().start({}, "ulimit -n 700");
+  const load = await EchoLoad.start(server.socket, 600, SEED);
+  for (const way of ["promote", "in_place"] as const) {
+    const end = await server.update({ way });
+    expect([end.kind, end.reason]).toEqual(["updated", undefined]);
+  }
+  await load.stop(20_000);
+  expect(load.mistakes({ mayClose: false })).toEqual([]);
+}, 60_000);
+
+test("a binary that was verified is the one that runs: another checksum is refused", async () => {
+  await using server = await new EchoProcess().start({}, undefined);
+  const wanted = "0".repeat(64);
+  const binary = badEcho(server.folder, "new");
+  const end = await server.update({ way: "promote", binary, sha256: wanted });
+  expect(end.kind).toBe("failed");
+  expect(end.reason).toMatch(/^Cannot use ".*echo-new": wanted SHA-256 0{64}, found [0-9a-f]{64}$/);
+});
