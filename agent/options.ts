@@ -17,15 +17,22 @@ export function parseOptions<S extends v.GenericSchema>(
   argv: readonly string[],
 ): v.InferOutput<S> {
   const names = (isSwitch: boolean) =>
-    spec.options.filter(({ value }) => (value === undefined) === isSwitch).map(({ name }) => name);
+    spec.options
+      .filter(({ value }) => (value === undefined) === isSwitch)
+      .map(({ name }) => plainName(name));
   const words = canonicalWords(spec, argv);
   const given = mri(words, { boolean: names(true), string: names(false) });
   // mri tells an option that was not given as false or "".
-  const known = Object.entries(given).filter(([, found]) => found !== false && found !== "");
+  const known = Object.entries(given)
+    .filter(([, found]) => found !== false && found !== "")
+    .map(([name, found]) => [name.replace(/^not-/, "no-"), found]);
   const result = v.safeParse(schema, Object.fromEntries(known));
   if (result.success) return result.output;
   throw new UsageError(`Cannot run ${spec.name}: ${describeIssue(result.issues[0])}`);
 }
+
+/** To mri "--no-x" is x, and false. Ours are options of that name. */
+const plainName = (name: string): string => name.replace(/^no-/, "not-");
 
 /**
  * The words as mri takes them without guessing: "--name", "--name=value", and the operands behind
@@ -52,7 +59,7 @@ function canonicalWords(
     }
     const found = word.startsWith("--") ? longOption(word, options) : shortOptions(word, options);
     if ("unknown" in found) throw wrong(`there is no option "${found.unknown}"`);
-    for (const { name } of found.switches) words.add(`--${name}`);
+    for (const { name } of found.switches) words.add(`--${plainName(name)}`);
     const { option } = found;
     if (option === undefined) continue;
     const { name } = option;
@@ -61,7 +68,7 @@ function canonicalWords(
     if (value === "") throw wrong(`--${name} needs ${option.value}`);
     if (valued.has(name)) throw wrong(`--${name} is given more than once`);
     valued.add(name);
-    words.add(`--${name}=${value}`);
+    words.add(`--${plainName(name)}=${value}`);
   }
   return [...words, "--", ...operands];
 }

@@ -16,6 +16,7 @@ const SPEC: CommandSpec = {
     { name: "limit", value: "COUNT", summary: "" },
     { name: "quiet", short: "q", summary: "" },
     { name: "verbose", short: "v", summary: "" },
+    { name: "no-limit", summary: "" },
   ],
   load: () => Promise.reject(new Error("not loaded here")),
 };
@@ -27,9 +28,10 @@ const Options = v.strictObject({
   limit: v.optional(countOption),
   quiet: switchOption,
   verbose: switchOption,
+  "no-limit": switchOption,
 });
 
-const NONE = { _: [], quiet: false, verbose: false };
+const NONE = { _: [], quiet: false, verbose: false, "no-limit": false };
 
 describe("words", () => {
   test.each([
@@ -48,6 +50,8 @@ describe("words", () => {
     ["-f - -", { format: "-", _: ["-"] }],
     ["--rate 1.5K --limit=7", { rate: 1536, limit: 7 }],
     ["007", { _: ["007"] }],
+    ["--no-limit", { "no-limit": true }],
+    ["--no-limit --limit 7", { "no-limit": true, limit: 7 }],
   ] as const)("%s", (words, options) => {
     const parsed = parseOptions(Options, SPEC, words === "" ? [] : words.split(" "));
     expect<unknown>(parsed).toEqual({ ...NONE, ...options });

@@ -35,31 +35,35 @@ const traceTitle = (title: string): string =>
 test.each([
   ["PV", PV64],
   ["HVM", HVM],
-] as const)("a sender that goes at any record of a stream (%s)", async (_, guest) => {
-  const { bytes } = encode(checkpointedPlan(guest, { checkpoints: 3, isColo: false }));
-  const edges = recordEdges(bytes);
-  const expected = new Map<number, Uint8Array>();
-  for (const [index, { offset, checkpoints }] of edges.entries()) {
-    using folder = temporaryFolder();
-    const to = join(folder.path, "points");
-    // At the edge, and somewhere in the record.
-    const inside = (edges[index + 1]?.offset ?? offset) - offset > 8 ? 1 + (index % 7) : 0;
-    for (const cut of [offset, offset + inside]) {
-      const path = streamFile(folder.path, bytes.subarray(0, cut));
-      const result = receivePath(path, to, {});
-      expect({ cut, ended: result.ended, commits: result.commits }).toEqual({
-        cut,
-        ended: "lost",
-        commits: checkpoints,
-      });
-      if (checkpoints === 0) continue;
-      let wanted = expected.get(checkpoints);
-      if (wanted === undefined)
-        expected.set(checkpoints, (wanted = await squashed(path, checkpoints)));
-      expect(Buffer.compare(restoreBytes(to, undefined), wanted)).toBe(0);
+] as const)(
+  "a sender that goes at any record of a stream (%s)",
+  async (_, guest) => {
+    const { bytes } = encode(checkpointedPlan(guest, { checkpoints: 3, isColo: false }));
+    const edges = recordEdges(bytes);
+    const expected = new Map<number, Uint8Array>();
+    for (const [index, { offset, checkpoints }] of edges.entries()) {
+      using folder = temporaryFolder();
+      const to = join(folder.path, "points");
+      // At the edge, and somewhere in the record.
+      const inside = (edges[index + 1]?.offset ?? offset) - offset > 8 ? 1 + (index % 7) : 0;
+      for (const cut of [offset, offset + inside]) {
+        const path = streamFile(folder.path, bytes.subarray(0, cut));
+        const result = receivePath(path, to, {});
+        expect({ cut, ended: result.ended, commits: result.commits }).toEqual({
+          cut,
+          ended: "lost",
+          commits: checkpoints,
+        });
+        if (checkpoints === 0) continue;
+        let wanted = expected.get(checkpoints);
+        if (wanted === undefined)
+          expected.set(checkpoints, (wanted = await squashed(path, checkpoints)));
+        expect(Buffer.compare(restoreBytes(to, undefined), wanted)).toBe(0);
+      }
     }
-  }
-});
+  },
+  60_000,
+);
 
 test("a stream that comes in the smallest pieces is received all the same", async () => {
   using folder = temporaryFolder();
@@ -79,7 +83,7 @@ test("a stream that comes in the smallest pieces is received all the same", asyn
   expect((await ended)[0]).toBe(4); // The sender has gone.
   expect(await wrongPoints(to, [path])).toEqual([]);
   expect(pointNumbers(to)).toEqual([2]);
-});
+}, 60_000);
 
 test.skipIf(NEEDS_MOUNT.skip)(
   NEEDS_MOUNT.title("a disk that is full keeps what was committed"),
@@ -99,27 +103,32 @@ test.skipIf(NEEDS_MOUNT.skip)(
       writeFileSync(join(disk.path, "other"), Buffer.alloc(4096));
     }
   },
+  60_000,
 );
 
-test.skipIf(!canTrace)(traceTitle("a disk that fails keeps what was committed"), () => {
-  const from = longRemus(LONG);
-  for (const [call, when] of [
-    ["fdatasync", 9],
-    ["fdatasync", 20],
-    ["pwrite64", 60],
-    ["pwrite64", 200],
-  ] as const) {
-    using folder = temporaryFolder();
-    const to = join(folder.path, "points");
-    const inject = `inject=${call}:error=EIO:when=${when}+`;
-    const under = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`, "-e", inject];
-    const ran = runReceiver({ from, to, under });
-    expect(ran.stderr).toContain("failed with EIO");
-    expect(ran.status).toBe(1);
-    expect(ran.reported.length).toBeWithin(1, LONG.checkpoints);
-    assertStands(to, from, ran.reported);
-  }
-});
+test.skipIf(!canTrace)(
+  traceTitle("a disk that fails keeps what was committed"),
+  () => {
+    const from = longRemus(LONG);
+    for (const [call, when] of [
+      ["fdatasync", 9],
+      ["fdatasync", 20],
+      ["pwrite64", 60],
+      ["pwrite64", 200],
+    ] as const) {
+      using folder = temporaryFolder();
+      const to = join(folder.path, "points");
+      const inject = `inject=${call}:error=EIO:when=${when}+`;
+      const under = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`, "-e", inject];
+      const ran = runReceiver({ from, to, under });
+      expect(ran.stderr).toContain("failed with EIO");
+      expect(ran.status).toBe(1);
+      expect(ran.reported.length).toBeWithin(1, LONG.checkpoints);
+      assertStands(to, from, ran.reported);
+    }
+  },
+  60_000,
+);
 
 test("a limit of file sizes is an error like any other", () => {
   using folder = temporaryFolder();
@@ -130,7 +139,7 @@ test("a limit of file sizes is an error like any other", () => {
   expect(ran.status).toBe(1);
   expect(ran.stderr).toContain("the file would pass the size limit");
   expect(assertStands(to, from, ran.reported)).toBeGreaterThan(0);
-});
+}, 60_000);
 
 test("a second receiver into one folder is refused, and so is prune", async () => {
   using folder = temporaryFolder();
@@ -150,7 +159,7 @@ test("a second receiver into one folder is refused, and so is prune", async () =
   expect({ status: prune.status, stdout: prune.stdout }).toEqual({ status: 1, stdout: "" });
   first.stdin.end();
   expect((await ended)[0]).toBe(3);
-});
+}, 60_000);
 
 test("a restore point that is being read keeps its slots while the stream goes on", async () => {
   using folder = temporaryFolder();
@@ -174,7 +183,7 @@ test("a restore point that is being read keeps its slots while the stream goes o
   expect(seen).toEqual([(await squashed(path, 4)).toHex()]);
   expect(pointNumbers(to)).toEqual([24]);
   expect(await wrongPoints(to, [path])).toEqual([]);
-});
+}, 60_000);
 
 test("the folder takes what its restore points and one round need, and not much more", () => {
   using folder = temporaryFolder();
@@ -189,4 +198,4 @@ test("the folder takes what its restore points and one round need, and not much 
     const journal = readFileSync(join(to, "stream-000001.journal")).byteLength;
     expect(journal).toBeLessThan(2 * 20 * (spec.pages + keep * spec.changed) + 512 * 1024);
   }
-});
+}, 60_000);

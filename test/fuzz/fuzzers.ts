@@ -18,6 +18,7 @@ import { qemuState } from "../helpers/stream-records.ts";
 import { context } from "../stream/hvm-context/build.ts";
 import { parse as parseHvm } from "../stream/hvm-context/collect.ts";
 import { collect as parseQemu } from "../stream/qemu/collect.ts";
+import { checkpointKills } from "./checkpoint-fuzzer.ts";
 import { checkReport, checkSchema, verifyForFuzz } from "./check-report.ts";
 import { mutateBytes } from "./mutate-bytes.ts";
 import { mutatePlan } from "./mutate-plan.ts";
@@ -184,6 +185,7 @@ export const FUZZERS: readonly Fuzzer[] = [
   qemu,
   relay,
   storeState,
+  checkpointKills,
 ];
 
 /** Fails on purpose, for about one seed in a hundred: it tests that failures are reported. */
