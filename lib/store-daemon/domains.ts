@@ -51,9 +51,9 @@ export class Domains {
     this.ownDomid = ownDomid;
   }
 
+  /** Also a dying one: its end is told once it is over. */
   exists(domid: number): boolean {
-    const condition = this.hypervisor.conditionOf(domid);
-    return condition !== undefined && !condition.isDying;
+    return this.hypervisor.conditionOf(domid) !== undefined;
   }
 
   /** Connects the domain we run in. Throws SystemError where its ring cannot be had. */
@@ -166,8 +166,13 @@ export class Domains {
   /** Some domain has changed its state; which one is not told. */
   lookAtAll(store: XenStore): void {
     for (const { domid, isShutdown, connection } of store.domains()) {
-      if (domid === this.ownDomid || connection === undefined) continue;
+      if (domid === this.ownDomid) continue;
       const condition = this.hypervisor.conditionOf(domid);
+      if (connection === undefined) {
+        // Known because a permission, a feature or a quota names it.
+        if (condition === undefined) store.domainGone(domid);
+        continue;
+      }
       const known = this.clients.of(connection)?.uniqueId;
       const isSame = known === undefined || condition?.uniqueId === known;
       if (condition === undefined || condition.isDying || !isSame) store.domainGone(domid);

@@ -110,7 +110,7 @@ export function quoteBytes(body: string): string {
   const plain = body.replaceAll(/[^\x20-\x7e]/g, (found) =>
     found === "\0" ? "|" : `\\x${found.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
-  if (plain.length <= 200) return `"${plain}"`;
+  if (plain.length <= 600) return `"${plain}"`;
   const digest = Bun.hash.crc32(body).toString(16);
   return `"${plain.slice(0, 100)}..." (${body.length} bytes, ${digest})`;
 }

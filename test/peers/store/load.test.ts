@@ -14,7 +14,7 @@ const WATCHES = 10_000;
 const MIB_KIB = 1024;
 /** What a client that never reads may cost, all queues of daemon and kernel together. */
 const RUDE_KIB_MAX = 64 * MIB_KIB;
-const QUEUE_KIB_MAX = 32 * MIB_KIB;
+const QUEUE_KIB_MAX = 40 * MIB_KIB;
 const FLOOD_BYTES = 16 * 1024 * MIB_KIB;
 const PIECE = 200;
 

@@ -82,9 +82,19 @@ export class Player implements Disposable {
         this.forget(`g${step.domid}`);
         return endDomain(shim, step.domid);
       case "mark":
-        if (domainExists(shim, step.domid)) markDomain(shim, step.domid, step.state);
-        return;
+        return this.mark(step.domid, step.state);
     }
+  }
+
+  /** Who is dying is gone next: of several that come to their end at once, who is first is open. */
+  private mark(domid: number, state: "shut" | "dying"): void {
+    const { shim } = this.daemon;
+    if (!domainExists(shim, domid)) return;
+    markDomain(shim, domid, state);
+    if (state === "shut") return;
+    this.barrier();
+    this.barrier();
+    this.one({ kind: "end", domid });
   }
 
   private ask({ actor, op, slot, body }: Extract<Step, { kind: "ask" }>): void {
@@ -251,8 +261,9 @@ export class Player implements Disposable {
 }
 
 /**
- * A directory's generation count depends on all that the daemon ever did, and how much memory it
- * takes for a domain on its own structures; what a quota means it says in its own words.
+ * A directory's generation count depends on all that the daemon ever did. The most that a domain
+ * ever used counts what only the C daemon has: a request in hand as outstanding and as memory, nodes of a
+ * transaction that is still open, and the sizes of nodes that a transaction has only read. What a quota means a daemon says in its own words.
  */
 function describe(message: Message): string {
   const { type, body } = message;
@@ -260,13 +271,13 @@ function describe(message: Message): string {
     return describeMessage({ ...message, body: body.replace(/^\d+/, "GENERATION") });
   }
   if (type !== OP.CONTROL) return describeMessage(message);
-  const plain = body
-    .replaceAll(/^(memory +: +)\d+ \(max +\d+\)$/gm, "$1USED")
-    .replaceAll(/^([\w-]+ *: +)\d+$/gm, (line, name: string) =>
-      name.startsWith("memory") ? `${name}USED` : line,
-    )
-    .replaceAll(/^([\w-]+ *: +\d+) .*$/gm, (line, start: string) =>
-      line.includes("(max") ? line : start,
-    );
-  return describeMessage({ ...message, body: plain });
+  const isMaxima = body.startsWith("Max. seen");
+  const lines = body.split("\n").map((line) => {
+    const [, name = "", used, rest = ""] = /^([\w-]+) *: +(\d+)(.*)$/.exec(line) ?? [];
+    if (used === undefined) return line;
+    const isMost = ["nodes", "outstanding", "memory", "node-size"].includes(name);
+    if (isMaxima) return `${name} ${isMost ? "SEEN" : used}`;
+    return `${name} ${used} ${rest.includes("(max") && !isMost ? rest : ""}`;
+  });
+  return describeMessage({ ...message, body: lines.join(" ") });
 }
