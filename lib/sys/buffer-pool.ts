@@ -1,5 +1,6 @@
-// Buffers that come and go: each a mapping of its own, so that the kernel can be given its address
-// and the memory goes back when many were needed for a moment only.
+// Buffers that come and go, in memory that the kernel can be given the address of. Small ones are
+// cut from slabs and kept for good: a thousand clients want one each at the same moment, again and
+// again. Large ones are mappings of their own, and most go back to the kernel when a burst is over.
 
 import { toArrayBuffer, type Pointer } from "bun:ffi";
 import { pointer } from "./arena.ts";
@@ -8,8 +9,12 @@ import { libc } from "./libc.ts";
 const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 /** Sizes are this times a power of two. */
-const SMALLEST_BYTES = 8192;
-/** What is kept of each size for the next taker. */
+const SMALLEST_BYTES = 2048;
+const SMALLEST_BIT = 11;
+/** The largest that is cut from a slab. */
+const SMALL_BYTES_MAX = 8192;
+const SLAB_BYTES = 128 * 1024;
+/** What is kept of each larger size for the next taker. */
 const KEPT_BYTES_MAX = 1024 * 1024;
 
 /** Memory that does not move, until it is given back. */
@@ -34,7 +39,7 @@ export class BufferPool {
     const sizeClass = classOf(bytes);
     const size = SMALLEST_BYTES * 2 ** sizeClass;
     if (this.lentBytes + size > this.bytesMax) return undefined;
-    const buffer = this.free[sizeClass]?.pop() ?? mapBuffer(size);
+    const buffer = this.free[sizeClass]?.pop() ?? this.make(size, sizeClass);
     if (buffer !== undefined) this.lentBytes += size;
     return buffer;
   }
@@ -45,23 +50,39 @@ export class BufferPool {
     this.lentBytes -= size;
     const sizeClass = classOf(size);
     const list = (this.free[sizeClass] ??= []);
-    if ((list.length + 1) * size <= KEPT_BYTES_MAX) {
+    if (size <= SMALL_BYTES_MAX || (list.length + 1) * size <= KEPT_BYTES_MAX) {
       list.push(buffer);
       return;
     }
     (buffer.bytes.buffer as ArrayBuffer).transfer(0);
     libc.munmap(pointer(buffer.address), size);
   }
+
+  private make(size: number, sizeClass: number): PoolBuffer | undefined {
+    if (size > SMALL_BYTES_MAX) return mapBuffer(size);
+    const address = mapMemory(SLAB_BYTES);
+    if (address === undefined) return undefined;
+    const list = (this.free[sizeClass] ??= []);
+    for (let at = 0; at < SLAB_BYTES; at += size) list.push(bufferAt(address + at, size));
+    return list.pop();
+  }
 }
 
 function classOf(bytes: number): number {
-  if (bytes <= SMALLEST_BYTES) return 0;
-  return 32 - Math.clz32((bytes - 1) >>> 13); // 2^13 is the smallest.
+  return bytes <= SMALLEST_BYTES ? 0 : 32 - Math.clz32((bytes - 1) >>> SMALLEST_BIT);
+}
+
+function mapMemory(bytes: number): number | undefined {
+  const address = libc.mmap(null, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+  return address === -1 ? undefined : address;
 }
 
 function mapBuffer(size: number): PoolBuffer | undefined {
-  const address = libc.mmap(null, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
-  if (address === -1) return undefined;
+  const address = mapMemory(size);
+  return address === undefined ? undefined : bufferAt(address, size);
+}
+
+function bufferAt(address: number, size: number): PoolBuffer {
   const buffer = toArrayBuffer(address as Pointer, 0, size);
   return { address, bytes: new Uint8Array(buffer), view: new DataView(buffer) };
 }

@@ -7,7 +7,9 @@ const KIB = 1024;
 
 test.each([
   // asked     given
-  [1, 8 * KIB],
+  [1, 2 * KIB],
+  [2 * KIB, 2 * KIB],
+  [2 * KIB + 1, 4 * KIB],
   [8 * KIB, 8 * KIB],
   [8 * KIB + 1, 16 * KIB],
   [100 * KIB, 128 * KIB],
@@ -28,6 +30,15 @@ test("no more is lent than it may, until some comes back", () => {
   expect(pool.take(1)).toBeUndefined();
   pool.give(lent[3]!);
   expect(pool.take(8 * KIB)).toBe(lent[3]!);
+});
+
+test("small ones are there again at once, however many were wanted", () => {
+  const pool = new BufferPool(64 * 1024 * KIB);
+  const lent = Array.from({ length: 1000 }, () => pool.take(100)!);
+  expect(new Set(lent.map(({ address }) => address)).size).toBe(1000);
+  for (const buffer of lent) pool.give(buffer);
+  const again = Array.from({ length: 1000 }, () => pool.take(100)!);
+  expect(new Set(again)).toEqual(new Set(lent));
 });
 
 test("large ones go back to the kernel, and views of them show nothing any more", () => {
