@@ -303,9 +303,10 @@ export class HeirSide {
 
   private touchMarks(final: Final, page: SharedPage): Adoption["touch"] {
     const places = new Map(final.head.descriptors.map(([key], index) => [key, index]));
-    return (key) => {
+    return (key, isTouched) => {
       const place = this.isShared ? places.get(key) : undefined;
-      if (place !== undefined) page.touch(place);
+      if (place !== undefined) page.touch(place, isTouched);
+      return this.isShared;
     };
   }
 

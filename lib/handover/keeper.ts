@@ -30,7 +30,6 @@ export class Keeper {
   private deadline: Deadline | undefined;
   private reason: string | undefined;
   private hasSteppedBack = false;
-  private readonly digest: string;
 
   constructor(options: KeeperOptions) {
     this.options = options;
@@ -42,8 +41,6 @@ export class Keeper {
       onBreach: (error) => this.trouble("refused", error.message),
     };
     this.setDeadline();
-    // Now, while the old program is still there to refuse: what cannot be adopted is no way back.
-    this.digest = this.adopt();
   }
 
   private told(message: Message, fds: readonly Fd[]): void {
@@ -51,7 +48,7 @@ export class Keeper {
     switch (message.type) {
       case "adopted":
         if (message.attempt !== this.attempt) return;
-        if (message.digest === this.digest) return this.on("adopted");
+        if (message.digest === this.options.guarded.final.head.digest) return this.on("adopted");
         return this.trouble("refused", `the digest differs: ${message.digest}`);
       case "serving":
         return this.options.guarded.channel.isPeerDead()
@@ -119,7 +116,7 @@ export class Keeper {
     retrieve_word: () =>
       this.on(this.options.guarded.page.takeBack() ? "word_ours" : "word_theirs"),
     kill_peer: () => this.options.guarded.channel.killPeer(),
-    resume: () => this.takeOver(),
+    resume: never,
     adopt_again: () => this.takeOver(),
     leave: () => {
       this.release();
@@ -127,37 +124,37 @@ export class Keeper {
     },
   };
 
-  private adopt(): string {
-    const { heir, final, page, descriptors } = this.options.guarded;
-    return heir.adopt({
-      difference: final.difference,
-      descriptors,
-      touch: () => undefined, // Nobody else is left to look at the marks.
-      touched: touchedOf(final, page),
-    });
-  }
-
   private startProbe(): void {
-    const { channel, heir } = this.options.guarded;
+    const { channel, heir, final } = this.options.guarded;
     const [ours, theirs] = makeSocketPair("stream");
     makeNonBlocking(ours);
     makeNonBlocking(theirs);
     channel.send({ type: "probe", attempt: this.attempt }, [theirs]);
     theirs[Symbol.dispose]();
-    this.probe = new ProbeClient(ours, this.options.waiter, heir.probe(), (wrong) => {
-      if (wrong === undefined) return this.on("probe_right");
-      const reason = `the new program answered a probe wrongly: ${wrong}`;
-      this.trouble(this.hasSteppedBack ? "probe_wrong" : "probe_wrong_once", reason);
-    });
+    this.probe = new ProbeClient(
+      ours,
+      this.options.waiter,
+      heir.probe(final.difference),
+      (wrong) => {
+        if (wrong === undefined) return this.on("probe_right");
+        const reason = `the new program answered a probe wrongly: ${wrong}`;
+        this.trouble(this.hasSteppedBack ? "probe_wrong" : "probe_wrong_once", reason);
+      },
+    );
   }
 
-  /** The other process is dead, or has lost the word for good. */
+  /** The other process is dead. */
   private takeOver(): void {
-    const { heir, final } = this.options.guarded;
+    const { heir, final, page, descriptors } = this.options.guarded;
     const { report } = final.head;
     const reason = `${this.reason ?? "it was taken back"}; the keeper serves as pid ${process.pid}`;
     const outcome: Outcome = { kind: "kept", reason, report };
-    this.adopt();
+    heir.adopt({
+      difference: final.difference,
+      descriptors,
+      touch: () => false, // Nobody else is left to look at the marks.
+      touched: touchedOf(final, page),
+    });
     heir.onFirstServed(() => undefined);
     const survivor = heir.serve(outcome);
     this.release();

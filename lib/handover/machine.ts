@@ -42,9 +42,7 @@ export type HolderState =
   | "guarding"
   | "probing"
   | "committed"
-  /** The word is asked for. The heir has only read the state so far. */
-  | "retrieving"
-  /** The same, with an heir that may have written to shared memory: for a probe, for a client. */
+  /** The word is asked for. The heir may have written to shared memory: for itself, for a probe. */
   | "reclaiming"
   /** The word is ours. The heir is to be gone before its state is touched; it will not serve. */
   | "outliving"
@@ -97,9 +95,9 @@ export type HolderEffect =
   /** Exchange the word, and feed word_ours or word_theirs. */
   | "retrieve_word"
   | "kill_peer"
-  /** Serve again, nothing lost; a keeper begins to serve. */
+  /** Serve again: nobody else has had the state. */
   | "resume"
-  /** Serve again on what the heir has left behind; what it had touched is closed. */
+  /** Serve on what the heir has left behind; what it had touched is closed. */
   | "adopt_again"
   | "leave"
   | "fail";
@@ -128,8 +126,6 @@ const HOLDER_ROWS: readonly HolderRow[] = [
   // The old program back in place may have taken the commit that was meant for the new one.
   ["guarding", "serving", "ended", "leave"],
   ["probing", "serving", "ended", "leave"],
-  ["retrieving", "word_ours", "ended", "kill_peer", "resume", "fail"],
-  ["retrieving", "word_theirs", "burying", "kill_peer"],
   ["reclaiming", "word_ours", "outliving", "kill_peer"],
   ["reclaiming", "word_theirs", "burying", "kill_peer"],
   ["outliving", "peer_dead", "ended", "adopt_again", "fail"],
@@ -141,8 +137,8 @@ const HOLDER_ROWS: readonly HolderRow[] = [
 
 /** Nothing was stopped yet: whatever goes wrong, the holder has just to go on. */
 const BEFORE_PAUSE = ["starting", "copying", "rehearsing", "describing", "ready"] as const;
-/** It has stopped, and the heir has at most read. */
-const HANDED = ["handing", "guarding"] as const;
+/** It has stopped, and the heir has everything. */
+const HANDED = ["handing", "guarding", "probing"] as const;
 const TROUBLE = [
   "hello_unfit",
   "refused",
@@ -169,14 +165,12 @@ const HOLDER_TROUBLE: readonly HolderRow[] = [
     (["refused", "cancel", "peer_dead", "closed", "deadline"] as const).map((on): HolderRow => [
       from,
       on,
-      "retrieving",
+      "reclaiming",
       "send_abort",
       "retrieve_word",
     ]),
   ),
-  ...(["refused", "cancel", "peer_dead", "closed", "deadline", "probe_wrong"] as const).map(
-    (on): HolderRow => ["probing", on, "reclaiming", "send_abort", "retrieve_word"],
-  ),
+  ["probing", "probe_wrong", "reclaiming", "send_abort", "retrieve_word"],
   // After the commit the end of the channel alone says nothing: the heir may be serving.
   ...(["refused", "peer_dead", "deadline"] as const).map((on): HolderRow => [
     "committed",

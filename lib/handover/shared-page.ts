@@ -62,8 +62,8 @@ export class SharedPage implements Disposable {
     return found === WORD.holder;
   }
 
-  touch(index: number): void {
-    this.memory.bytes[MARKS_AT + index] = 1;
+  touch(index: number, isTouched: boolean): void {
+    this.memory.bytes[MARKS_AT + index] = isTouched ? 1 : 0;
   }
 
   isTouched(index: number): boolean {

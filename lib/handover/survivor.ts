@@ -68,8 +68,8 @@ export interface Survivor {
   digest(): Digest;
   probe(): ProbeTalk;
   /**
-   * Serves again on what an heir has left in shared memory: an operation that it was in the middle
-   * of is undone. Connections whose keys are in `touched` have had traffic with it, and are closed.
+   * Serves again on what an heir, dead by now, has left in shared memory: an operation that it was in
+   * the middle of is undone, what it had connected for itself is dropped. Connections whose keys are in `touched` have had traffic with it, and are closed.
    */
   adoptAgain(touched: ReadonlySet<string>, outcome: Outcome): void;
   /** The heir serves. Ends the program's loop; unlinks nothing. */
@@ -97,18 +97,18 @@ export interface UpdateReport {
 
 export type Way = "promote" | "in_place";
 
-/** What the heir is told about the connections it must not have touched before the word is its. */
-export type Touch = (key: string) => void;
+/**
+ * Marks a connection as one that the heir has had traffic on, or (false) as one that it had not after
+ * all. It costs a store into memory. Returns false once the old program has left: then nobody looks
+ * at the marks any more.
+ */
+export type Touch = (key: string, isTouched: boolean) => boolean;
 
 export interface Adoption {
   readonly difference: Uint8Array;
   /** By key, in the order of the holder's list. The heir owns them from here on. */
   readonly descriptors: ReadonlyMap<string, Fd>;
-  /**
-   * Call it before the first byte is read from or written to the descriptor of that key, and before
-   * a connection is accepted from it. It costs a store into memory; once the old program has left
-   * it does nothing.
-   */
+  /** Call it before a byte is read from or written to the descriptor of that key. */
   readonly touch: Touch;
   /**
    * Keys of connections that a program which has ended since has had traffic on: what it answered
@@ -121,12 +121,12 @@ export interface Heir {
   /** Checks the copy as if it were hostile. Returns its digest; throws RefusedError. */
   rehearse(copy: Fd): Digest;
   /**
-   * Takes the state over without changing anything, and without serving. Returns its digest; throws
-   * RefusedError. A keeper adopts twice: at once, and anew should it have to serve.
+   * Takes the state over without serving. Nobody else writes to shared memory now. Returns its
+   * digest; throws RefusedError.
    */
   adopt(adoption: Adoption): Digest;
-  /** After adopt(): what a program with this state answers. */
-  probe(): ProbeTalk;
+  /** What a program with this state answers: for a keeper, which has not adopted it. */
+  probe(difference: Uint8Array): ProbeTalk;
   /** Serves one more client, the holder; it ends by itself. The only one before serve(). */
   serveProbe(fd: Fd): void;
   /** Serves everybody. Returns what makes this program replaceable in its turn. */

@@ -59,7 +59,7 @@ export class Echo {
   /** Who asked for an update and waits for the end of it. */
   asker: Fd | undefined;
   onOrder: (order: string, asker: Fd) => void = () => undefined;
-  touch: (key: string) => void = () => undefined;
+  touch: Touch = () => false;
   onServed: (() => void) | undefined;
   private nextKey = 1;
   probeAnswer: (reply: Buffer) => Buffer = (reply) => reply;
@@ -101,7 +101,7 @@ export class Echo {
   }
 
   private accept(): void {
-    this.touch("listener");
+    this.touch("listener", true);
     for (let fd = acceptUnix(this.listener); fd !== undefined; fd = acceptUnix(this.listener)) {
       this.addConnection(fd, false);
     }
@@ -123,7 +123,7 @@ export class Echo {
   }
 
   private ready(connection: Connection, mask: number): void {
-    this.touch(connection.key);
+    this.touch(connection.key, true);
     try {
       if ((mask & READY_MASK.writable) !== 0) this.flush(connection);
       if ((mask & ~READY_MASK.writable) !== 0) this.read(connection);
