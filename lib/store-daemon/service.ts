@@ -16,6 +16,7 @@ import {
   mapGrowingMemory,
   notifyManager,
   passedDescriptors,
+  releaseProgramText,
   sealsOf,
 } from "../sys/index.ts";
 import {
@@ -41,6 +42,8 @@ const ARENA_BYTES = 1024 * 1024;
 const ARENA_NAME = "arena";
 const LISTENER_NAME = "listen";
 const TIDY_MS = 1000;
+/** Starting is over by then, and the first requests have been compiled. */
+const SETTLED_MS = 2000;
 const USEC_PER_MS = 1000;
 
 export interface ServiceOptions {
@@ -113,6 +116,7 @@ export async function runService(options: ServiceOptions): Promise<void> {
   keepWatchdogQuiet(loop, environment);
   daemon.resume();
   tellReady(options, memory.fd, listeners);
+  loop.after(SETTLED_MS, releaseProgramText);
   await loop.run();
   notifyManager(environment, { STOPPING: 1 }, []);
   traces.current?.flush();

@@ -118,6 +118,7 @@ export {
   SOCKET_WAIT,
 } from "./stream-socket.ts";
 export type { PeerProcess } from "./stream-socket.ts";
+export { releaseProgramText } from "./program-text.ts";
 export { DomainStates, PRIVILEGED_COMMAND_PATH } from "./xen-domains.ts";
 export type { DomainState } from "./xen-domains.ts";
 export { GRANT_DEVICE_PATH, GrantDevice, mapOwnRing, openGrantDevice } from "./xen-rings.ts";
