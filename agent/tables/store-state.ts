@@ -42,8 +42,8 @@ export const STORE_STATE_COMMANDS: readonly CommandSpec[] = [
         "in another format, whole or not at all. What the format cannot carry is listed on " +
         "stderr, with what becomes of it.",
       "A socket tells of nodes and permissions alone. They are read in one transaction, so that " +
-        "all are of one moment; where the store changes all the time, or the daemon does not " +
-        "hold so much in a transaction, that is said.",
+        "all are of one moment; where there are more than 4000, or the store changes all the " +
+        "time, that is said.",
     ],
     options: [
       ...COPY_OPTIONS,
@@ -61,8 +61,8 @@ export const STORE_STATE_COMMANDS: readonly CommandSpec[] = [
     summary: "put the nodes of a dump into a running xenstore",
     description: [
       `FILE is ${SOURCES}. Only what differs is written, ` +
-        "all of it in one transaction: other clients see everything or nothing, and watches fire " +
-        "for what changed. Connections, watches and quotas of the dump are not loaded.",
+        "in one transaction for each 1000 nodes of it: other clients see all of those or none, and " +
+        "watches fire for what changed. Connections, watches and quotas are not loaded.",
       "The owner of a node has to exist: the C daemon refuses others.",
     ],
     options: [

@@ -53,6 +53,7 @@ export const StoreLoadSchema = v.strictObject({
   changed: count("nodes with another value"),
   permissions: count("nodes with other permissions alone"),
   removed: count("nodes that went, each with all below it"),
+  transactions: count("above 1: it was not done all at once"),
   steps: v.pipe(
     v.array(
       v.strictObject({
@@ -60,7 +61,7 @@ export const StoreLoadSchema = v.strictObject({
         path: text("the node"),
       }),
     ),
-    v.description("in the order they were made, in one transaction"),
+    v.description("in the order they were made"),
   ),
 });
 export type StoreLoadReport = v.InferOutput<typeof StoreLoadSchema>;
@@ -148,7 +149,8 @@ export function renderLoad(report: StoreLoadReport): string {
   ] as const;
   const told = counts.filter(([total]) => total > 0).map(([total, what]) => `${total} ${what}`);
   const lines = isDry ? steps.map(({ kind, path }) => `${STEP_MARKS[kind]} ${path}`) : [];
-  const summary = told.length === 0 ? "nothing to do" : told.join(", ");
+  const parts = report.transactions > 1 ? ` (in ${report.transactions} transactions)` : "";
+  const summary = told.length === 0 ? "nothing to do" : `${told.join(", ")}${parts}`;
   return `${[...lines, isDry ? `would be: ${summary}` : summary].join("\n")}\n`;
 }
 

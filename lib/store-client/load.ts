@@ -1,12 +1,12 @@
-// Puts nodes into a live store: only what differs is written, and all of it in one transaction, in
-// which what is there was read too. So others see all of it or nothing, what changes meanwhile is
-// noticed (it begins again), and watches fire for what was changed alone.
+// Puts nodes into a live store: only what differs is written, in a transaction in which what is
+// there was read too. So others see all of it or nothing, what changes meanwhile is noticed (it
+// begins again), and watches fire for what was changed alone. Many nodes need several transactions.
 
 import { RefusedError } from "../base/index.ts";
 import type { Permission, StateNode } from "../xenstore/index.ts";
 import type { StoreClient } from "./client.ts";
 import { type Request, terminated } from "./messages.ts";
-import { collect, isBelow, parentOf, readNodes } from "./walk.ts";
+import { collect, isBelow, parentOf, readNodes, WITHOUT_TRANSACTION } from "./walk.ts";
 
 export interface LoadOptions {
   /** Only what is at or below it. */
@@ -22,24 +22,51 @@ export interface LoadStep {
   readonly path: string;
 }
 
-const ATTEMPTS = 5;
+export interface Loaded {
+  readonly steps: readonly LoadStep[];
+  /** Above 1: others could see the one's nodes and not yet the other's. */
+  readonly transactions: number;
+}
 
-/** What was done, or would be. Throws RefusedError: then nothing was. */
+const ATTEMPTS = 5;
+/** See walk.ts: the time that the C daemon takes over a transaction grows with the square of it. */
+const BATCH_NODES = 1000;
+
+/** What was done, or would be. Throws RefusedError: then nothing of that transaction was. */
 export function load(
   client: StoreClient,
   nodes: readonly StateNode[],
   options: LoadOptions,
-): readonly LoadStep[] {
+): Loaded {
   const wanted = nodes.filter(({ path }) => isBelow(path, options.root));
+  const gone = options.isExact ? unwanted(client, wanted, options.root) : [];
+  const steps: LoadStep[] = [];
+  let transactions = 0;
+  for (let at = 0; at < Math.max(wanted.length, gone.length); at += BATCH_NODES) {
+    const batch = {
+      wanted: wanted.slice(at, at + BATCH_NODES),
+      gone: gone.slice(at, at + BATCH_NODES),
+    };
+    steps.push(...loadBatch(client, batch, options.isDryRun));
+    transactions++;
+  }
+  return { steps, transactions };
+}
+
+interface Batch {
+  readonly wanted: readonly StateNode[];
+  readonly gone: readonly string[];
+}
+
+function loadBatch(client: StoreClient, batch: Batch, isDryRun: boolean): readonly LoadStep[] {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const transaction = client.startTransaction();
     let isOpen = true;
     try {
-      const request = { wanted, options, transaction };
-      const plan = planLoad({ ...request, live: liveNodes(client, request) });
-      if (!options.isDryRun) carryOut(client, plan);
+      const plan = planBatch(client, batch, transaction);
+      if (!isDryRun) carryOut(client, plan);
       isOpen = false;
-      const isKept = client.endTransaction(transaction, !options.isDryRun);
+      const isKept = client.endTransaction(transaction, !isDryRun);
       if (isKept) return plan.map(({ kind, path }) => ({ kind, path }));
     } finally {
       if (isOpen) client.endTransaction(transaction, false);
@@ -48,6 +75,17 @@ export function load(
   const found = "that it was changed during each of them";
   const attempt = `Cannot load into "${client.connection.path}"`;
   throw new RefusedError(`${attempt}: wanted one of ${ATTEMPTS} undisturbed, found ${found}`);
+}
+
+/** The tops of what is below `root` and not wanted. */
+function unwanted(client: StoreClient, wanted: readonly StateNode[], root: string): string[] {
+  const found = collect(client, { root, ...WITHOUT_TRANSACTION });
+  if (found === "ENOENT") return [];
+  if (typeof found === "string") throw client.refusal("DIRECTORY", root, found);
+  const kept = new Set(["/", ...wanted.map(({ path }) => path)]);
+  return found
+    .map(({ path }) => path)
+    .filter((path) => path.startsWith("/") && !kept.has(path) && kept.has(parentOf(path)));
 }
 
 /** A step, and what the daemon is asked for it. */
@@ -64,6 +102,7 @@ function carryOut(client: StoreClient, plan: readonly PlannedStep[]): void {
     for (const { operation } of requests) {
       const answer = answers[at++];
       if (answer === undefined || answer.ok) continue;
+      if (operation === "RM" && answer.error === "ENOENT") continue; // It went by itself.
       if (operation !== "SET_PERMS" || answer.error !== "ENOENT") {
         throw client.refusal(operation, path, answer.error);
       }
@@ -73,30 +112,6 @@ function carryOut(client: StoreClient, plan: readonly PlannedStep[]): void {
       );
     }
   }
-}
-
-interface Live {
-  readonly wanted: readonly StateNode[];
-  readonly options: LoadOptions;
-  readonly transaction: number;
-}
-
-/** What is there of what matters: everything where the rest is to go, else what may change. */
-function liveNodes(client: StoreClient, live: Live): ReadonlyMap<string, StateNode> {
-  const { wanted, options, transaction } = live;
-  const paths = options.isExact ? undefined : wanted.map(({ path }) => path);
-  const nodes =
-    paths === undefined
-      ? allBelow(client, options.root, transaction)
-      : readNodes(client, paths, transaction);
-  return new Map(nodes.map((node) => [node.path, node]));
-}
-
-function allBelow(client: StoreClient, root: string, transaction: number): readonly StateNode[] {
-  const found = collect(client, root, transaction);
-  if (typeof found !== "string") return found;
-  if (found === "ENOENT") return [];
-  throw client.refusal("DIRECTORY", root, found);
 }
 
 /** An ignored entry is not set again: it would count if its domain is there now. */
@@ -110,12 +125,17 @@ const words = (permissions: readonly Permission[]): string[] =>
 const isSameList = (wanted: readonly Permission[], there: readonly Permission[]): boolean =>
   [wanted, counting(wanted)].some((list) => words(list).join() === words(there).join());
 
-interface Planned extends Live {
-  readonly live: ReadonlyMap<string, StateNode>;
-}
-
-function planLoad({ live, wanted, options, transaction }: Planned): PlannedStep[] {
-  const steps = wanted.flatMap((node): PlannedStep[] => {
+function planBatch(client: StoreClient, batch: Batch, transaction: number): PlannedStep[] {
+  const paths = batch.wanted.map(({ path }) => path);
+  const nodes = readNodes(client, paths, transaction);
+  const live = new Map(nodes.map((node) => [node.path, node]));
+  const removals = batch.gone.map((path): PlannedStep => ({
+    kind: "remove",
+    path,
+    requests: [{ operation: "RM", payload: terminated(path), transaction }],
+    owner: undefined,
+  }));
+  const steps = batch.wanted.flatMap((node): PlannedStep[] => {
     const { path, value, permissions } = node;
     const there = live.get(path);
     const isSpecial = path.startsWith("@");
@@ -134,23 +154,8 @@ function planLoad({ live, wanted, options, transaction }: Planned): PlannedStep[
     const requests = [...(hasValue ? [] : [write]), ...(isRight ? [] : [set])];
     return [{ kind, path, requests, owner: list[0]?.domid }];
   });
-  if (!options.isExact) return steps;
-  const kept = new Set(wanted.map(({ path }) => path));
-  const gone = [...live.keys()].filter((path) => isRemovable(path, kept));
-  return [
-    ...gone.map((path): PlannedStep => ({
-      kind: "remove",
-      path,
-      requests: [{ operation: "RM", payload: terminated(path), transaction }],
-      owner: undefined,
-    })),
-    ...steps,
-  ];
+  return [...removals, ...steps];
 }
-
-/** Its parent stays: with a node all below it goes. */
-const isRemovable = (path: string, kept: ReadonlySet<string>): boolean =>
-  path.startsWith("/") && path !== "/" && !kept.has(path) && kept.has(parentOf(path));
 
 const written = (path: string, value: Uint8Array): Uint8Array =>
   new Uint8Array(Buffer.concat([terminated(path), value]));

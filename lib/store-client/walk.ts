@@ -3,7 +3,9 @@
 //
 // In a transaction that reads only: where its end is accepted, nothing of what was read had changed
 // meanwhile. oxenstored shows a transaction one moment of the store and always accepts; the C
-// daemon's answer is EAGAIN when something changed, and the walk begins again.
+// daemon's answer is EAGAIN when something changed, and the walk begins again. The C daemon looks
+// through all nodes of a transaction at each access: 4000 take it a second, 100,000 half an hour,
+// in which it serves nobody well. So a larger store is walked without one.
 
 import { RefusedError } from "../base/index.ts";
 import {
@@ -21,6 +23,8 @@ export interface WalkOptions {
   readonly root: string;
   /** How often it is tried in one transaction; 0: only without. */
   readonly attempts: number;
+  /** More are not read in a transaction. */
+  readonly transactionNodesMax: number;
 }
 
 export interface Walked {
@@ -32,6 +36,7 @@ export interface Walked {
 }
 
 export const WALK_ATTEMPTS = 3;
+export const TRANSACTION_NODES_MAX = 4000;
 const SPECIAL_NODES = ["@releaseDomain", "@introduceDomain"] as const;
 /** Deeper than any path can be: 3072 bytes of "/a". */
 const DEPTH_MAX = 1600;
@@ -39,11 +44,12 @@ const DEPTH_MAX = 1600;
 const CANNOT_HOLD: ReadonlySet<string> = new Set(["ENOSPC", "EQUOTA", "ENOMEM", "E2BIG"]);
 
 /** Throws RefusedError. */
-export function walk(client: StoreClient, { root, attempts }: WalkOptions): Walked {
+export function walk(client: StoreClient, options: WalkOptions): Walked {
+  const { root, attempts, transactionNodesMax: most } = options;
   let note = "no transaction was asked for";
   for (let attempt = 0; attempt < attempts; attempt++) {
     const transaction = client.startTransaction();
-    const found = collect(client, root, transaction);
+    const found = collect(client, { root, transaction, most });
     const isHeld = typeof found !== "string";
     const isWhole = client.endTransaction(transaction, isHeld);
     if (isHeld && isWhole) return { nodes: found, isConsistent: true, note: undefined };
@@ -53,14 +59,14 @@ export function walk(client: StoreClient, { root, attempts }: WalkOptions): Walk
     }
     note = `the store changed during each of ${attempts} walks`;
   }
-  const nodes = collect(client, root, 0);
+  const nodes = collect(client, { root, ...WITHOUT_TRANSACTION });
   if (typeof nodes === "string") throw client.refusal("DIRECTORY", root, nodes);
   return { nodes, isConsistent: false, note };
 }
 
 /** What is below a path, as the daemon lists it: oxenstored has the special nodes below "/". */
 export function listNodes(client: StoreClient, root: string): readonly StateNode[] {
-  const found = reached(client, root, 0);
+  const found = reached(client, { root, ...WITHOUT_TRANSACTION });
   if (typeof found === "string") throw client.refusal("DIRECTORY", root, found);
   return [...inOrder(found, root)].slice(1);
 }
@@ -81,14 +87,20 @@ export const isBelow = (path: string, root: string): boolean =>
 /** "/" for "/tool". */
 export const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
 
+export interface Reach {
+  readonly root: string;
+  readonly transaction: number;
+  /** More nodes are given up. */
+  readonly most: number;
+}
+
+export const WITHOUT_TRANSACTION = { transaction: 0, most: Number.POSITIVE_INFINITY } as const;
+
 /** In pre-order; or the daemon's word for why it cannot be had in this transaction. */
-export function collect(
-  client: StoreClient,
-  root: string,
-  transaction: number,
-): StateNode[] | string {
-  const found = reached(client, root, transaction);
+export function collect(client: StoreClient, reach: Reach): StateNode[] | string {
+  const found = reached(client, reach);
   if (typeof found === "string") return found;
+  const { root } = reach;
   const specials = root === "/" ? specialNodes(client, found) : [];
   const nodes = [...inOrder(found, root)].map((node) => ({ ...node, path: ownName(node.path) }));
   return [...nodes, ...specials];
@@ -96,8 +108,7 @@ export function collect(
 
 function reached(
   client: StoreClient,
-  root: string,
-  transaction: number,
+  { root, transaction, most }: Reach,
 ): Map<string, Found> | string {
   const found = new Map<string, Found>();
   let level: readonly string[] = [root];
@@ -112,6 +123,7 @@ function reached(
       found.set(node.path, node);
       for (const name of node.children) next.push(childOf(node.path, name));
     }
+    if (found.size + next.length > most) return `more than ${most} nodes`;
     level = next;
   }
   return found.has(root) ? found : "ENOENT";

@@ -1,7 +1,7 @@
 // agent store dump, load, convert, diff, ls and watch, as an operator runs them: on dumps of real
 // daemons and on running ones, against Debian's own clients.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -10,6 +10,8 @@ import { hasStoreDumps, storeDump, storeDumpPath, storeDumpTitle } from "../help
 import { agentCommand, type Ran, run } from "../helpers/run.ts";
 import { HAS_PEERS, peerTitle, startPeer, type StoreDaemon } from "../helpers/store-peers.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
+
+setDefaultTimeout(60_000); // Each starts several programs.
 
 const withDumps = test.skipIf(!hasStoreDumps);
 const store = (...words: string[]): Ran => run(agentCommand("store", ...words), {});
@@ -120,76 +122,80 @@ const live = test.skipIf(!HAS_PEERS || !CLIENTS);
 const liveTitle = (title: string): string =>
   CLIENTS ? peerTitle(title) : `${title} (skipped: no xenstore-utils)`;
 
-describe.each(["c-4.20", "ocaml-4.20"] as const)("on a running %s", (name) => {
-  let daemon: StoreDaemon;
-  beforeAll(() => {
-    if (HAS_PEERS && CLIENTS) daemon = startPeer(name);
-  }, 300_000);
-  afterAll(() => {
-    if (HAS_PEERS && CLIENTS) daemon[Symbol.dispose]();
-  });
-  const client = (program: string, ...words: string[]): Ran =>
-    run([program, ...words], { env: { ...process.env, XENSTORED_PATH: daemon.socket } });
-
-  live(liveTitle("a dump of it loads into it with nothing to do, and differs from nothing"), () => {
-    using folder = temporaryFolder();
-    const file = join(folder.path, "dump");
-    client("xenstore-write", "/a/b", "one", "/a/c", 'quoted "\\x01\\t" \\\\');
-    client("xenstore-chmod", "/a/b", "r0", "w3");
-    for (const format of ["json", "stream", "stream-v2", "text"]) {
-      const dumped = store("dump", daemon.socket, "--to", file, "-f", format);
-      expect(dumped).toMatchObject({ status: 0, stderr: "" });
-      expect(store("diff", daemon.socket, file)).toMatchObject({ status: 0 });
-      const loaded = store("load", file, daemon.socket, "--exact");
-      expect(loaded).toMatchObject({ status: 0, stdout: "nothing to do\n" });
-    }
-  });
-
-  live(liveTitle("ls prints what xenstore-ls prints"), () => {
-    client("xenstore-write", "/ls/binary", "\\x7f\\x80\\xff\\001\\r\\n\\t\\\\");
-    const ours = run(agentCommand("store", "ls", "-p"), {
-      env: { ...process.env, XENSTORED_PATH: daemon.socket } as Record<string, string>,
+for (const name of ["c-4.20", "ocaml-4.20"] as const)
+  describe(`on a running ${name}`, () => {
+    let daemon: StoreDaemon;
+    beforeAll(() => {
+      if (HAS_PEERS && CLIENTS) daemon = startPeer(name);
+    }, 300_000);
+    afterAll(() => {
+      if (HAS_PEERS && CLIENTS) daemon[Symbol.dispose]();
     });
-    const theirs = client("xenstore-ls", "-f", "-p");
-    expect(ours.stdout).toBe(theirs.stdout);
-    const below = store("ls", "/ls", daemon.socket);
-    expect(below.stdout).toBe(client("xenstore-ls", "-f", "/ls").stdout);
-  });
+    const client = (program: string, ...words: string[]): Ran =>
+      run([program, ...words], { env: { ...process.env, XENSTORED_PATH: daemon.socket } });
 
-  live(liveTitle("load shows first, then does, and takes away only where asked"), () => {
-    using folder = temporaryFolder();
-    const file = join(folder.path, "dump.json");
-    client("xenstore-write", "/load/x", "1");
-    store("dump", daemon.socket, "--to", file, "--subtree", "/load");
-    client("xenstore-write", "/load/x", "2", "/load/new", "3");
-    const dry = store("load", file, daemon.socket, "--subtree", "/load", "-n", "--exact");
-    expect(dry.stdout).toBe("- /load/new\n= /load/x\nwould be: 1 changed, 1 removed\n");
-    const done = store("load", file, daemon.socket, "--subtree", "/load", "--json");
-    expect(v.parse(StoreLoadSchema, JSON.parse(done.stdout))).toMatchObject({ changed: 1 });
-    expect(client("xenstore-read", "/load/x", "/load/new").stdout).toBe("1\n3\n");
-    const nothing = store("load", file, daemon.socket, "--subtree", "/elsewhere");
-    expect([nothing.status, nothing.stderr]).toEqual([
-      2,
-      expect.stringContaining('there is nothing at or below "/elsewhere" in it'),
-    ]);
-  });
+    live(
+      liveTitle("a dump of it loads into it with nothing to do, and differs from nothing"),
+      () => {
+        using folder = temporaryFolder();
+        const file = join(folder.path, "dump");
+        client("xenstore-write", "/a/b", "one", "/a/c", 'quoted "\\x01\\t" \\\\');
+        client("xenstore-chmod", "/a/b", "r0", "w3");
+        for (const format of ["json", "stream", "stream-v2", "text"]) {
+          const dumped = store("dump", daemon.socket, "--to", file, "-f", format);
+          expect(dumped).toMatchObject({ status: 0, stderr: "" });
+          expect(store("diff", daemon.socket, file)).toMatchObject({ status: 0 });
+          const loaded = store("load", file, daemon.socket, "--exact");
+          expect(loaded).toMatchObject({ status: 0, stdout: "nothing to do\n" });
+        }
+      },
+    );
 
-  live(liveTitle("watch prints each change as it comes"), async () => {
-    const words = ["watch", "/watch", "--socket", daemon.socket, "--values", "--count", "3"];
-    const watching = Bun.spawn(agentCommand("store", ...words), { stdout: "pipe" });
-    const reader = watching.stdout.getReader();
-    const decoder = new TextDecoder();
-    let seen = decoder.decode((await reader.read()).value);
-    expect(seen).toBe("/watch\n");
-    client("xenstore-write", "/watch/a", "1");
-    seen = decoder.decode((await reader.read()).value);
-    client("xenstore-rm", "/watch/a");
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      seen += decoder.decode(value);
-    }
-    expect(seen).toStartWith('/watch/a = "1"\n');
-    expect(await watching.exited).toBe(0);
+    live(liveTitle("ls prints what xenstore-ls prints"), () => {
+      client("xenstore-write", "/ls/binary", "\\x7f\\x80\\xff\\001\\r\\n\\t\\\\");
+      const ours = run(agentCommand("store", "ls", "-p"), {
+        env: { ...process.env, XENSTORED_PATH: daemon.socket } as Record<string, string>,
+      });
+      const theirs = client("xenstore-ls", "-f", "-p");
+      expect(ours.stdout).toBe(theirs.stdout);
+      const below = store("ls", "/ls", daemon.socket);
+      expect(below.stdout).toBe(client("xenstore-ls", "-f", "/ls").stdout);
+    });
+
+    live(liveTitle("load shows first, then does, and takes away only where asked"), () => {
+      using folder = temporaryFolder();
+      const file = join(folder.path, "dump.json");
+      client("xenstore-write", "/load/x", "1");
+      store("dump", daemon.socket, "--to", file, "--subtree", "/load");
+      client("xenstore-write", "/load/x", "2", "/load/new", "3");
+      const dry = store("load", file, daemon.socket, "--subtree", "/load", "-n", "--exact");
+      expect(dry.stdout).toBe("- /load/new\n= /load/x\nwould be: 1 changed, 1 removed\n");
+      const done = store("load", file, daemon.socket, "--subtree", "/load", "--json");
+      expect(v.parse(StoreLoadSchema, JSON.parse(done.stdout))).toMatchObject({ changed: 1 });
+      expect(client("xenstore-read", "/load/x", "/load/new").stdout).toBe("1\n3\n");
+      const nothing = store("load", file, daemon.socket, "--subtree", "/elsewhere");
+      expect([nothing.status, nothing.stderr]).toEqual([
+        2,
+        expect.stringContaining('there is nothing at or below "/elsewhere" in it'),
+      ]);
+    });
+
+    live(liveTitle("watch prints each change as it comes"), async () => {
+      const words = ["watch", "/watch", "--socket", daemon.socket, "--values", "--count", "3"];
+      const watching = Bun.spawn(agentCommand("store", ...words), { stdout: "pipe" });
+      const reader = watching.stdout.getReader();
+      const decoder = new TextDecoder();
+      let seen = decoder.decode((await reader.read()).value);
+      expect(seen).toBe("/watch\n");
+      client("xenstore-write", "/watch/a", "1");
+      seen = decoder.decode((await reader.read()).value);
+      client("xenstore-rm", "/watch/a");
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        seen += decoder.decode(value);
+      }
+      expect(seen).toStartWith('/watch/a = "1"\n');
+      expect(await watching.exited).toBe(0);
+    });
   });
-});

@@ -34,7 +34,7 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
     throw new UsageError(`Cannot load "${source}": there is nothing at or below "${root}" in it`);
   }
   using client = connectStore(socket);
-  const steps = load(client, side.state.nodes, { root, isExact, isDryRun });
+  const { steps, transactions } = load(client, side.state.nodes, { root, isExact, isDryRun });
   if (options.quiet) return EXIT.ok;
   for (const note of side.notes) await printWarning(note);
   const countOf = (wanted: LoadStep["kind"]): number =>
@@ -48,6 +48,7 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
     changed: countOf("change"),
     permissions: countOf("permissions"),
     removed: countOf("remove"),
+    transactions,
     steps: [...steps],
   };
   print(options.json ? `${JSON.stringify(report, null, 2)}\n` : renderLoad(report));

@@ -3,7 +3,13 @@
 
 import { statSync } from "node:fs";
 import { RefusedError } from "../../../lib/base/index.ts";
-import { StoreClient, stateOfNodes, walk, WALK_ATTEMPTS } from "../../../lib/store-client/index.ts";
+import {
+  StoreClient,
+  stateOfNodes,
+  TRANSACTION_NODES_MAX,
+  walk,
+  WALK_ATTEMPTS,
+} from "../../../lib/store-client/index.ts";
 import {
   borrow,
   duplicate,
@@ -61,7 +67,8 @@ export const readSide = (operand: string, options: SideOptions): Side =>
 
 function readSocket(path: string, { root, inTransaction }: SideOptions): Side {
   using client = connectStore(path);
-  const found = walk(client, { root, attempts: inTransaction ? WALK_ATTEMPTS : 0 });
+  const attempts = inTransaction ? WALK_ATTEMPTS : 0;
+  const found = walk(client, { root, attempts, transactionNodesMax: TRANSACTION_NODES_MAX });
   return {
     name: path,
     kind: "socket",
