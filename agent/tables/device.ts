@@ -80,10 +80,10 @@ export const DEVICE_COMMANDS: readonly CommandSpec[] = [
     operands: "",
     summary: "stand between a guest and its vhost-user back end, to move its state",
     description: [
-      "QEMU connects to --listen, and every message and descriptor goes on to --backend and back; " +
-        "the guest's data does not pass here. Only who holds QEMU's connection can pull a back " +
-        "end's state, or put another one in its place: agent device save and agent device swap " +
-        "ask for that on the control socket.",
+      "QEMU connects to --listen, and every message and descriptor goes on to --backend and " +
+        "back; the guest's data does not pass here. Only who holds QEMU's connection can pull a " +
+        "back end's state, or put another one in its place: agent device save and agent device " +
+        "swap ask for that on the control socket.",
       "A back end can only be replaced by one that offers all that the guest was promised: what " +
         "--mask-features names is never promised, so that the way back to an older one stays " +
         "open.",

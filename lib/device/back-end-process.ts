@@ -2,8 +2,9 @@
 // how many TCP connections it holds. From /proc of that process, whose network namespace may be its
 // own.
 //
-//   /proc/PID/net/unix   Num RefCount Protocol Flags Type St Inode Path: the listener and every accepted
-//                        connection have the path; flags 10000 is the listener, state 03 a connection
+//   /proc/PID/net/unix   Num RefCount Protocol Flags Type St Inode Path: the listener and every
+//                        accepted connection have the path; flags 10000 is the listener, state 03 a
+//                        connection that was accepted
 //   /proc/PID/net/tcp    ... state in column 3 (01 is established), inode in column 9
 //   /proc/PID/fd         links "socket:[INODE]"; readable only with rights over that process
 
@@ -18,7 +19,7 @@ const REPAIR_SUFFIX = ".repair";
 
 export interface SocketUse {
   readonly isListening: boolean;
-  /** Connections accepted, or waiting to be. */
+  /** Connections that were accepted. */
   readonly connections: number;
 }
 

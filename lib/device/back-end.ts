@@ -65,7 +65,7 @@ export class BackEnd implements StateEnd {
     const inUse =
       `Cannot use ${this.name}: a guest's front end is attached to it, and only that ` +
       "one can move the state: use the control socket of agent device proxy";
-    if (socketUse("self", path).connections > 0) throw new RefusedError(inUse);
+    if (isInUse(path)) throw new RefusedError(inUse);
     this.socket = connectUnix({ path, kind: "stream", waitMs });
     makeNonBlocking(this.socket);
     this.frontEnd = new FrontEnd(this.socket, waitMs);
@@ -115,6 +115,20 @@ export class BackEnd implements StateEnd {
     const value = this.frontEnd.ask("CHECK_DEVICE_STATE", NO_PAYLOAD);
     if (value !== 0n) throw new RefusedError(`${this.name} says ${describeCheck(value)}`);
   }
+}
+
+const LOOK_EVERY_MS = 2;
+const LOOKS = 50;
+
+/**
+ * Whether a front end is connected, and stays so: one that has just gone is still to be noticed.
+ */
+function isInUse(path: string): boolean {
+  for (let look = 0; look < LOOKS; look++) {
+    if (socketUse("self", path).connections === 0) return false;
+    Bun.sleepSync(LOOK_EVERY_MS);
+  }
+  return true;
 }
 
 /** Negotiates device state and acknowledgements. Returns the features that the back end offers. */
@@ -172,7 +186,8 @@ export function describeCheck(value: bigint): string {
   const errno = Number(signed < 0n ? -signed : signed);
   const meaning = CHECK_MEANING[errno];
   const name = errno > 1 && errno < 200 ? ` (${errnoName(errno)})` : "";
-  return `that the transfer failed with ${signed}${name}${meaning === undefined ? "" : `: ${meaning}`}`;
+  const why = meaning === undefined ? "" : `: ${meaning}`;
+  return `that the transfer failed with ${signed}${name}${why}`;
 }
 
 const CHECK_MEANING: Readonly<Record<number, string>> = {

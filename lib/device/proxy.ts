@@ -1,8 +1,8 @@
 // Stands between a guest's front end (QEMU) and its vhost-user back end, and can do what neither
 // can: pull the back end's state, and put another back end in its place while the guest runs.
 //
-//   listening   no guest. A back end may be connected already, with a state loaded into it ("prepared"):
-//               the next guest gets that very connection
+//   listening   no guest. A back end may be connected already, with a state loaded into it
+//               ("prepared"): the next guest gets that very connection
 //   attached    a guest's front end and a connection to the back end, joined by a Session
 //
 // One guest at a time, as the back ends have it: a second front end is closed at once. When the

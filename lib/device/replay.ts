@@ -1,13 +1,14 @@
 // Telling a back end what a front end has told another one before it: the device, and its rings.
 //
-// Before the rings: protocol features, owner, features, memory. Then each ring: size, base,
-// addresses, and last what makes it go, so that no ring goes before it is known whole.
+// Before the guest waits: protocol features, owner, features, memory. While it waits, of each ring
+// all of it, and last what makes it go. Nothing of a ring goes earlier: passt looks at the used
+// index when it is told the addresses, and forgets the descriptors when it tells where it stands.
 
 import type { Fd } from "../sys/index.ts";
 import { sizeOf } from "../bytes/index.ts";
-import type { DeviceRecord, Ring } from "./device-record.ts";
+import type { DeviceRecord } from "./device-record.ts";
 import { FrontEnd, numberPayload, payloadOf } from "./front-end.ts";
-import { FLAGS, hasBit, PROTOCOL_BIT, type RequestName, RING_STATE } from "./messages.ts";
+import { FLAGS, hasBit, PROTOCOL_BIT, RING_STATE } from "./messages.ts";
 
 const BEFORE_RINGS = [
   "SET_PROTOCOL_FEATURES",
@@ -29,7 +30,7 @@ const RING_ORDER = [
   "SET_VRING_ENABLE",
 ] as const;
 
-/** All but the rings. Moving state is negotiated with it, whether the front end did that or not. */
+/** All but the rings. Moving state is negotiated with it, even if the front end did not. */
 export function replayDevice(record: DeviceRecord, to: FrontEnd): void {
   for (const name of BEFORE_RINGS) {
     const kept = record.settings.get(name);
@@ -55,37 +56,21 @@ export function stopRings(record: DeviceRecord, of: FrontEnd): number[] {
   return indices;
 }
 
-/** Sets up every ring that is known, and makes those go that are named. */
+/** Makes these rings go on where they stand. */
 export function startRings(record: DeviceRecord, indices: readonly number[], to: FrontEnd): void {
-  for (const [index, ring] of record.rings) {
-    const goes = indices.includes(index);
+  for (const index of indices) {
+    const ring = record.ring(index);
     for (const name of RING_ORDER) {
-      if (name === "SET_VRING_KICK" && !goes) continue;
-      tellRing({ index, ring, name }, to);
+      const kept = ring.settings.get(name);
+      // Nobody waits for an answer in between: all of them are on their way at once.
+      if (name === "SET_VRING_BASE") {
+        to.send(name, payloadOf(RING_STATE, { index, value: ring.base }), FLAGS.version);
+      } else if (kept !== undefined) to.send(name, kept, FLAGS.version);
     }
-    ring.isStarted = goes;
+    ring.isStarted = true;
   }
   const status = record.settings.get("SET_STATUS");
   if (status !== undefined) to.tell("SET_STATUS", status);
-}
-
-/** Sends without asking for an answer: all of them are on their way at once. */
-function tellRing(
-  {
-    index,
-    ring,
-    name,
-  }: {
-    readonly index: number;
-    readonly ring: Ring;
-    readonly name: RequestName;
-  },
-  to: FrontEnd,
-): void {
-  const kept = ring.settings.get(name);
-  if (name === "SET_VRING_BASE") {
-    to.send(name, payloadOf(RING_STATE, { index, value: ring.base }), FLAGS.version);
-  } else if (kept !== undefined) to.send(name, kept, FLAGS.version);
 }
 
 /** Event descriptors of a ring: what makes the back end look, and the guest. */

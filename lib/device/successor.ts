@@ -15,7 +15,7 @@ import {
 import type { DeviceRecord } from "./device-record.ts";
 import { FrontEnd, NO_PAYLOAD } from "./front-end.ts";
 import { describeFeatures, hasBit, PROTOCOL_BIT } from "./messages.ts";
-import { emptyPasstState } from "./passt-state.ts";
+import { checkedPasstState, emptyPasstState } from "./passt-state.ts";
 import { replayDevice } from "./replay.ts";
 import { fillState, makeStatePipe } from "./state-pipe.ts";
 import { stateFile } from "./state-file.ts";
@@ -61,6 +61,8 @@ export class Successor implements Disposable {
     const version = this.options.passtVersion;
     if (version === undefined || this.pid === undefined || !isPasst(this.pid)) return;
     using file = stateFile(emptyPasstState(...version));
+    using look = file.look();
+    checkedPasstState(look); // Also so that this code has run once before a guest waits for it.
     const pipe = makeStatePipe("writeEnd");
     {
       using writeEnd = pipe.writeEnd;

@@ -1,9 +1,9 @@
 // Another back end in the place of the one under a running guest, with its state: all or nothing.
 //
-//   check     the new one (and the fallback): connected, offers all that the guest was promised, fresh,
-//             a TCP repair helper at each; the old one may be ended, and what its front end told it can
-//             be repeated
-//   prepare   the new one is told what the guest negotiated, and asked whether it reads such a state
+//   check     the new one (and the fallback): connected, offers all that the guest was promised,
+//             fresh, a TCP repair helper at each; the old one may be ended, and what its front end
+//             told it can be repeated
+//   prepare   the new one is told what the guest negotiated, and asked if it reads such a state
 //   pause     every ring of the old one is stopped: from here the guest waits
 //   save      its state is taken, and looked at whole before anything else happens
 //   end       the old one is killed: as long as it lives, its sockets keep the addresses, and the
@@ -248,8 +248,9 @@ class Swap {
     this.oldProcess = openPidfd(pid);
     if (this.oldProcess === undefined) return [`process ${pid} of "${oldPath}" has ended`];
     signalPidfd(this.oldProcess, 0); // Throws where we may not.
-    if (!isPasst(pid) || losesConnections) return [];
     const connections = tcpConnectionsOf(pid);
+    this.expected = connections;
+    if (!isPasst(pid) || losesConnections) return [];
     if (connections === 0 || repairHelperOf(pid, oldPath) === "connected") return [];
     const lost = connections ?? "its";
     const allow = "start agent repair, or allow it with --lose-connections";
@@ -261,19 +262,18 @@ class Swap {
 
   private save(): void {
     const { waitMs } = this.options;
-    const connections = this.oldPid === undefined ? undefined : tcpConnectionsOf(this.oldPid);
     const pipe = makeStatePipe("readEnd");
     using readEnd = pipe.readEnd;
     using from = this.withOld(() => beginTransfer(this.oldEnd, "save", pipe.writeEnd)) ?? readEnd;
-    this.isOldUsable = connections === 0; // Its flows are closed or frozen from here on.
+    this.isOldUsable = this.expected === 0; // Its flows are closed or frozen from here on.
     this.state.bytes = drainState(from, this.state.fd, { waitMs, bytesMax: STATE_BYTES_MAX });
-    this.expected = connections;
   }
   private lookAtState(): void {
     using bytes = this.state.look();
     if (!isPasstState(bytes)) return; // Opaque: whoever wrote it reads it.
     const { seen } = checkedPasstState(bytes);
     this.flows = seen?.flows ?? 0;
+    if (this.flows > 0) this.isOldUsable = false;
     if (this.flows > 0 || (this.expected ?? 0) === 0) return;
     this.isOldUsable = true; // It froze none: nothing of it was sent.
     if (this.options.losesConnections) return;
@@ -303,7 +303,7 @@ class Swap {
   }
 
   private loadInto({ frontEnd, path }: Successor): void {
-    if (this.state.bytes === 0) return; // The old one gave none: the guest has its network at least.
+    if (this.state.bytes === 0) return; // The old one gave none: at least the guest has a network.
     const pipe = makeStatePipe("writeEnd");
     {
       using writeEnd = pipe.writeEnd;

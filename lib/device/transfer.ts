@@ -7,7 +7,7 @@
 //   target pre    it is there, fresh, offers what the source offers, and reads such a state
 //   source        the state is taken and looked at whole: no target sees a byte of a bad one
 //   target        the state is loaded, the target says that it is good, its flows are counted
-//   source post   only now the source is asked whether all was well: a passt of 2025 ends when it is
+//   source post   only now the source is asked whether all was well: a passt of 2025 then ends
 //
 // A source cannot be rolled back: passt closes its sockets while it saves. What is left after a
 // failure is the state itself, which its caller has in a file.
@@ -80,7 +80,12 @@ export function saveState(options: TransferOptions, file: Fd, accept: () => void
   const summary = summaryOf(file, source.save(file));
   refuse("save", reasonsAgainstSummary(summary, held, options));
   accept();
-  source.check();
+  try {
+    source.check();
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    throw new RefusedError(`${error.message}; what it gave is kept`, { cause: error });
+  }
   return { ...summary, program };
 }
 

@@ -1,8 +1,15 @@
-// A guest with a TCP connection over passt: QEMU and a kernel of Debian 13, a RAM disk with busybox in it,
-// a network namespace of its own for passt and whom the guest talks to. The guest counts aloud over one TCP
-// connection; the server in the namespace answers each line, and both tell.
+// A guest with a TCP connection over passt: QEMU and a kernel of Debian 13, a RAM disk with busybox
+// in it, a network namespace of its own for passt and whom the guest talks to. The guest counts
+// aloud over one TCP connection; the server in the namespace answers each line, and both tell.
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { devicePartCommand, devicePartFile, devicePartNames } from "./device-parts.ts";
@@ -123,7 +130,10 @@ export class DeviceGuest implements AsyncDisposable {
     return path;
   }
 
-  /** Starts who the guest talks to, then the guest on a vhost-user socket; waits for its first words. */
+  /**
+   * Starts who the guest talks to, then the guest on a vhost-user socket; waits for its first
+   * words.
+   */
   async boot(socket: string): Promise<void> {
     const server = this.start("server", programCommand("tick-server", String(PORT)));
     void collect(server.stdout, (text) => {
