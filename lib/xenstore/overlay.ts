@@ -116,7 +116,7 @@ function putToDigest(core: Core, row: number): void {
 }
 
 /** What the C daemon counts for its copy of the node: it is stored as "<generation>/<path>". */
-function chargeOf(arena: Arena, row: number): number {
+export function chargeOfOverlay(arena: Arena, row: number): number {
   if (!hasFlag(arena, row, OVERLAY_PRESENT_MASK)) return 0;
   const at = row * ROW_WORDS;
   const { words } = arena;
@@ -141,7 +141,7 @@ function charge(core: Core, row: number, sign: 1 | -1): void {
   const transaction = arena.words[row * ROW_WORDS + OVERLAY.transaction]! * ROW_WORDS;
   const client = arena.words[transaction + TRANSACTION.connection]! * ROW_WORDS;
   const domid = arena.words[client + CONNECTION.domid]!;
-  account(core, domid, QUOTA.memory, sign * chargeOf(arena, row));
+  account(core, domid, QUOTA.memory, sign * chargeOfOverlay(arena, row));
 }
 
 // ---- Finding and first touch ----------------------------------------------------------------

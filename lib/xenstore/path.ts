@@ -113,10 +113,8 @@ export class Path {
     const bytes = this.bytes;
     let at = this.length;
     let state = this.states[this.levels]!;
-    if (!(at === 0 && source[from] === AT)) {
-      bytes[at++] = SLASH;
-      state = Math.imul(state ^ SLASH, FNV_PRIME);
-    }
+    bytes[at++] = SLASH;
+    state = Math.imul(state ^ SLASH, FNV_PRIME);
     for (let index = from; index < from + length; index++) {
       const byte = source[index]!;
       bytes[at++] = byte;
@@ -135,12 +133,16 @@ export class Path {
 
   /** Becomes the first levels of another path. */
   copy(other: Path, levels: number): void {
-    this.clear();
-    this.isSpecial = other.isSpecial;
+    this.isSpecial = other.isSpecial && levels > 0;
+    this.prefixBytes = 0;
+    this.levels = levels;
+    this.length = other.ends[levels]!;
     for (let level = 1; level <= levels; level++) {
-      const start = other.nameStart(level);
-      this.push(other.bytes, start, other.ends[level]! - start);
+      this.ends[level] = other.ends[level]!;
+      this.hashes[level] = other.hashes[level]!;
+      this.states[level] = other.states[level]!;
     }
+    for (let at = 0; at < this.length; at++) this.bytes[at] = other.bytes[at]!;
   }
 
   /** Bytes that do not count against the limit of a path's length: "/local/domain/<domid>/". */

@@ -39,7 +39,7 @@ export const nodeBytesFor = (permissions: number, valueBytes: number, childBytes
   NODE_HEAD_BYTES + permissions * PERMISSION_BYTES + valueBytes + childBytes;
 
 /** The same, and its path: what counts against the memory quota of its owner. */
-function chargeOf(arena: Arena, row: number): number {
+export function chargeOf(arena: Arena, row: number): number {
   const at = row * ROW_WORDS;
   const { words } = arena;
   const bytes = nodeBytesFor(

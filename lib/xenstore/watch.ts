@@ -150,7 +150,7 @@ function addWatchPath(core: Core, path: Path): number {
 }
 
 /** What the C daemon charges for a watch: its path and its token. */
-const chargeOf = (pathBytes: number, tokenBytes: number): number =>
+export const chargeOfWatch = (pathBytes: number, tokenBytes: number): number =>
   Math.max(1, pathBytes) + tokenBytes;
 
 /** Adds a watch of the path in core.path, behind all others of its connection. */
@@ -202,7 +202,7 @@ export function addWatch(
   arena.set(HEADER.watchCount, arena.words[HEADER.watchCount]! + 1);
   digestWatch(core, row, 1);
   account(core, domid, QUOTA.watches, 1);
-  account(core, domid, QUOTA.memory, chargeOf(path.length, length));
+  account(core, domid, QUOTA.memory, chargeOfWatch(path.length, length));
   return row;
 }
 
@@ -246,7 +246,7 @@ export function removeWatch(core: Core, row: number): void {
   release(arena, words[at + WATCH.block]!);
   arena.set(HEADER.watchCount, words[HEADER.watchCount]! - 1);
   const domid = words[client + CONNECTION.domid]!;
-  const charge = chargeOf(words[where + WATCH_PATH.pathBytes]!, words[at + WATCH.tokenBytes]!);
+  const charge = chargeOfWatch(words[where + WATCH_PATH.pathBytes]!, words[at + WATCH.tokenBytes]!);
   account(core, domid, QUOTA.watches, -1);
   account(core, domid, QUOTA.memory, -charge);
   freeRow(arena, row);

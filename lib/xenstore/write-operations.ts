@@ -294,10 +294,10 @@ function removeFromTransaction(core: Core): number {
   if (found !== 0) return found === ERRNO.ENOSPC ? found : ERRNO.EINVAL;
   walk.copy(path, path.levels);
   const errno = removeOverlays(core, path.levels);
-  if (errno !== 0) return failed(core, errno);
+  if (errno !== 0) return errno; // Others have changed what it looked at: it can only conflict.
   const parent = findOverlay(core, request.transaction, path, path.levels - 1);
   const missing = look(core, other, path, path.levels - 1);
-  if (missing !== 0) return failed(core, ERRNO.EIO);
+  if (missing !== 0) return ERRNO.EIO;
   PARTS.load(core, other);
   const start = path.nameStart(path.levels);
   const length = path.length - start;
@@ -309,7 +309,7 @@ function removeFromTransaction(core: Core): number {
     path,
     length,
   );
-  if (at < 0) return failed(core, ERRNO.EIO);
+  if (at < 0) return ERRNO.EIO;
   PARTS.cutAt = at;
   PARTS.cutBytes = length + 1;
   writeOverlay(core, parent);
