@@ -23,29 +23,14 @@ import {
   switchBack,
   unstage,
 } from "./external-disk.ts";
-import { type CreatePlan, diskTitle, type PlannedEmulator } from "./group-plan.ts";
+import { diskTitle, type PlannedEmulator } from "./group-plan.ts";
 import { checkTaken, internalAction, takeBack, takeBackWithoutQemu } from "./internal-disk.ts";
 import { memorySteps } from "./memory.ts";
 import { isGone, type Monitor } from "./monitor.ts";
-import type { MonitorLimits } from "./open-monitor.ts";
 import { goOn, knowsCommand, pause, problemOfAgent } from "./pause.ts";
 import { SnapshotRefusal } from "./refusal.ts";
+import type { Running, StepContext } from "./step-context.ts";
 import { forgetReplaced } from "./replaced-file.ts";
-
-export interface Running {
-  readonly emulator: PlannedEmulator;
-  readonly monitor: Monitor;
-}
-
-export interface StepContext {
-  readonly plan: CreatePlan;
-  readonly running: readonly Running[];
-  readonly limits: MonitorLimits;
-  readonly reasons: readonly string[];
-  /** Told how long each guest stood still. */
-  onPaused(guest: string, stoodMs: number): void;
-  onProgress(progress: { readonly done: number; readonly total: number }): void;
-}
 
 export function createSteps(context: StepContext): Steps {
   const { plan, running, reasons } = context;

@@ -1,7 +1,7 @@
 // Makes a snapshot of a group: opens everything, plans, and runs the steps as one transition.
 
 import { runTransition, type Outcome, type TransitionEvent } from "../transition/index.ts";
-import { createSteps, type Running } from "./create-steps.ts";
+import { createSteps } from "./create-steps.ts";
 import { openGroup, type OpenGroup, type Reason } from "./emulator.ts";
 import { lockImages } from "./group-lock.ts";
 import type { CreatePlan } from "./group-plan.ts";
@@ -9,6 +9,7 @@ import type { GroupSpec } from "./group-spec.ts";
 import { fileJournal } from "./journal-file.ts";
 import { type CreateOptions, makeCreatePlan } from "./make-plan.ts";
 import type { MonitorLimits } from "./open-monitor.ts";
+import type { Running } from "./step-context.ts";
 
 export interface Conditions {
   readonly limits: MonitorLimits;

@@ -13,7 +13,7 @@ import { chmodSync, existsSync, rmSync, statSync } from "node:fs";
 import * as v from "valibot";
 import { createNewFile, type NewFile, writeFully } from "../sys/index.ts";
 import type { Step } from "../transition/index.ts";
-import type { Running, StepContext } from "./create-steps.ts";
+import type { Running, StepContext } from "./step-context.ts";
 import type { CreatePlan, PlannedEmulator } from "./group-plan.ts";
 import { isGone, isRefused, type Monitor } from "./monitor.ts";
 import { goOn } from "./pause.ts";

@@ -6,6 +6,7 @@
 // reply. A request whose deadline passed may still be carried out: the connection is not used any
 // further, and the caller has to look at what is there.
 
+import { randomUUID } from "node:crypto";
 import type { FdSocketOptions, Socket, UnixSocketOptions } from "bun";
 import { assert } from "../base/index.ts";
 import { type Arguments, type Monitor, MonitorError, type MonitorFailure } from "./monitor.ts";
@@ -68,7 +69,9 @@ export async function connectGuestAgent(options: QmpOptions): Promise<Monitor> {
 class Client implements Monitor {
   readonly name: string;
   private readonly options: QmpOptions;
-  private readonly waiting = new Map<number, Waiting>();
+  private readonly waiting = new Map<unknown, Waiting>();
+  /** QEMU answers the last question of a client that went away to the next one that comes. */
+  private readonly idPrefix = randomUUID();
   private socket: Socket<undefined> | undefined;
   private unsent: Uint8Array[] = [];
   private lastId = 0;
@@ -121,7 +124,7 @@ class Client implements Monitor {
   execute(command: string, given?: Arguments, timeoutMs?: number): Promise<unknown> {
     if (this.broken !== undefined) return Promise.reject(this.broken);
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const id = ++this.lastId;
+    const id = `${this.idPrefix}-${++this.lastId}`;
     const limitMs = timeoutMs ?? this.options.replyMs;
     const timer = setTimeout(() => {
       this.breakOff(this.failed("lost", `no reply to ${command} within ${limitMs} ms`));
@@ -157,11 +160,9 @@ class Client implements Monitor {
   private take(message: QmpMessage): void {
     if (message.kind === "greeting") return this.greeted.resolve();
     if (message.kind === "event") return this.options.onEvent?.(message.name, message.data);
-    const waiting = typeof message.id === "number" ? this.waiting.get(message.id) : undefined;
-    if (waiting === undefined) {
-      throw new QmpGarbage(`a reply to a request that was not sent (id ${String(message.id)})`);
-    }
-    this.waiting.delete(message.id as number);
+    const waiting = this.waiting.get(message.id);
+    if (waiting === undefined) return; // Of a client before us.
+    this.waiting.delete(message.id);
     clearTimeout(waiting.timer);
     if (message.kind === "return") return waiting.resolve(message.value);
     const text = `${this.name} refused ${waiting.command}: ${message.desc}`;

@@ -86,7 +86,7 @@ export function parseMessage(line: string): QmpMessage {
 export function requestLine(request: {
   readonly command: string;
   readonly arguments: Readonly<Record<string, unknown>> | undefined;
-  readonly id: number | undefined;
+  readonly id: string | undefined;
 }): string {
   assert(request.command !== "", "a request names its command");
   const { command: execute, arguments: given, id } = request;

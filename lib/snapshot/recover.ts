@@ -19,6 +19,7 @@ import {
   openJournal,
   readJournal,
 } from "./journal-file.ts";
+import { SnapshotRefusal } from "./refusal.ts";
 import { attempt, type Context, reach, type RecoverResult } from "./recover-context.ts";
 import { removeMemory, stopMigration } from "./memory.ts";
 import type { Monitor } from "./monitor.ts";
@@ -97,23 +98,38 @@ async function recoverCreate(plan: CreatePlan, context: Context): Promise<Recove
   const { limits, actions } = context;
   const reached: Reached[] = [];
   try {
+    const failed: string[] = [];
     for (const emulator of plan.emulators) {
-      reached.push({ emulator, monitor: await reach(emulator.address, limits) });
+      await attempt(failed, async () => {
+        reached.push({ emulator, monitor: await reach(emulator.address, limits) });
+      });
     }
+    if (failed.length > 0) throw new SnapshotRefusal(failed.join("; "));
     const isWhole = context.isSwitched || (await areAllTaken(plan, reached));
     const work = isWhole ? finish : undo;
     const failures = await work(plan, reached, context);
-    for (const { emulator, monitor } of reached) {
-      if (await attempt(failures, () => goOn({ emulator, monitor, limits }))) {
-        if (emulator.was_running && monitor) actions.push(`${emulator.name}: goes on`);
-      }
-    }
     actions.push(...failures);
-    if (failures.length > 0) return "stuck";
+    const isDone = (await letGoOn(reached, context)) && failures.length === 0;
+    if (!isDone) return "stuck";
     return isWhole ? "finished" : "undone";
+  } catch (error) {
+    await letGoOn(reached, context); // Whatever an operator has to do, guests need not wait for it.
+    throw error;
   } finally {
     for (const { monitor } of reached) await monitor?.close();
   }
+}
+
+async function letGoOn(reached: readonly Reached[], context: Context): Promise<boolean> {
+  const { actions, limits } = context;
+  const failures: string[] = [];
+  for (const { emulator, monitor } of reached) {
+    const isGoing = await attempt(failures, () => goOn({ emulator, monitor, limits }));
+    const isGuest = emulator.was_running && monitor !== undefined;
+    if (isGoing && isGuest) actions.push(`${emulator.name}: goes on`);
+  }
+  actions.push(...failures);
+  return failures.length === 0;
 }
 
 async function areAllTaken(plan: CreatePlan, reached: readonly Reached[]): Promise<boolean> {
