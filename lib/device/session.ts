@@ -27,8 +27,11 @@ export interface Masks {
   readonly protocolFeatures: bigint;
 }
 
+/** What of the loop a session uses: a test steps it by hand. */
+export type SessionLoop = Pick<Loop, "watch" | "change" | "forget" | "after" | "cancel">;
+
 export interface SessionOptions {
-  readonly loop: Loop;
+  readonly loop: SessionLoop;
   readonly front: Fd;
   readonly back: Fd;
   readonly masks: Masks;

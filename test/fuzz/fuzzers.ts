@@ -20,10 +20,12 @@ import { parse as parseHvm } from "../stream/hvm-context/collect.ts";
 import { collect as parseQemu } from "../stream/qemu/collect.ts";
 import { checkpointKills } from "./checkpoint-fuzzer.ts";
 import { checkReport, checkSchema, verifyForFuzz } from "./check-report.ts";
+import { DEVICE_FUZZERS } from "./device-fuzzers.ts";
 import { mutateBytes } from "./mutate-bytes.ts";
 import { mutatePlan } from "./mutate-plan.ts";
 import { onceIn, pick, type Random } from "./random.ts";
 import { relay } from "./relay-fuzzer.ts";
+import { STORE_FUZZERS } from "./store-fuzzers.ts";
 import { storeState } from "./store-state-fuzzer.ts";
 
 export interface Fuzzer {
@@ -185,7 +187,9 @@ export const FUZZERS: readonly Fuzzer[] = [
   qemu,
   relay,
   storeState,
+  ...STORE_FUZZERS,
   checkpointKills,
+  ...DEVICE_FUZZERS,
 ];
 
 /** Fails on purpose, for about one seed in a hundred: it tests that failures are reported. */
