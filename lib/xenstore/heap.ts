@@ -112,6 +112,8 @@ export function allocate(arena: Arena, payloadBytes: number, owner: number): num
     block = extend(arena, bytes);
   } else {
     const found = unlink(arena, block);
+    // Its link in the list is where the payload begins: undone, the block is free again.
+    arena.set((block >> 2) + 3, 0);
     if (found > bytes) split(arena, block, found, bytes);
   }
   const at = block >> 2;
