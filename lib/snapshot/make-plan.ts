@@ -158,7 +158,8 @@ function planFile(
   const target =
     kind === "internal" ? null : overlayPath({ image: path, stem, snapshot, folder, suffix });
   if (kind === "internal") refuseOthersOn(path, []);
-  checkRoom(target ?? path);
+  const isNamed = problemOfName(snapshot, kind) === undefined; // Else it makes no path.
+  checkRoom(isNamed ? (target ?? path) : path);
   checkWritable(path, "file");
   const planned = {
     name,
@@ -174,7 +175,9 @@ function planFile(
     stem,
     ids_before: medium.snapshots.map(({ id }) => id),
   };
-  return target === null ? planned : { ...planned, ...targetState(planned, target, context) };
+  return target === null || !isNamed
+    ? planned
+    : { ...planned, ...targetState(planned, target, context) };
 }
 
 /** The name must be free, unless the operator said otherwise. */

@@ -10,6 +10,9 @@ import {
 } from "./monitor.ts";
 import { connectQmp } from "./qmp-client.ts";
 
+/** For so long a monitor that did not greet is not asked again. */
+const REFUSAL_MS = 5_000;
+
 export interface MonitorLimits {
   /** How long to wait for a greeting: the monitor may be taken. */
   readonly greetingMs: number;
@@ -41,6 +44,7 @@ class ReopeningMonitor implements Monitor {
   private inner: Monitor | undefined;
   private opening: Promise<Monitor> | undefined;
   private readonly open: () => Promise<Monitor>;
+  private refusal: { readonly error: MonitorError; readonly untilMs: number } | undefined;
   private isClosed = false;
   constructor(name: string, inner: Monitor, open: () => Promise<Monitor>) {
     this.name = name;
@@ -60,11 +64,20 @@ class ReopeningMonitor implements Monitor {
     }
   }
 
+  /** Many steps are cancelled one after the other: not each waits for a monitor that is silent. */
   private async reopen(): Promise<Monitor> {
+    if (this.refusal !== undefined && performance.now() < this.refusal.untilMs) {
+      throw this.refusal.error;
+    }
     this.opening ??= this.open();
     try {
       this.inner = await this.opening;
       return this.inner;
+    } catch (error) {
+      if (error instanceof MonitorError && error.failure === "busy") {
+        this.refusal = { error, untilMs: performance.now() + REFUSAL_MS };
+      }
+      throw error;
     } finally {
       this.opening = undefined;
     }

@@ -61,7 +61,9 @@ export async function startGuest(options: GuestOptions): Promise<DiskGuest> {
   for (const { id, path, format } of disks) {
     words.push("-drive", `if=none,id=${id},file=${path},format=${format}`);
   }
-  const child = Bun.spawn(["qemu-system-x86_64", ...words, ...(options.arguments ?? [])], {
+  // It ends with the test, whatever ends that.
+  const start = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"];
+  const child = Bun.spawn([...start, ...words, ...(options.arguments ?? [])], {
     stdio: ["ignore", "ignore", "inherit"],
   });
   while (!existsSync(own) && child.exitCode === null) await Bun.sleep(2);

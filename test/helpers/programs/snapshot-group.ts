@@ -27,6 +27,7 @@ export interface SnapshotProgram {
   /** Does something to the world when that event comes. */
   readonly runAt?: { readonly event: string; readonly command: readonly string[] };
   readonly replyMs?: number;
+  readonly greetingMs?: number;
 }
 
 const program = JSON.parse(process.argv[2] ?? "") as SnapshotProgram;
@@ -43,7 +44,7 @@ function observe(event: TransitionEvent): void {
 }
 
 const around: Conditions = {
-  limits: { greetingMs: 2000, replyMs: program.replyMs ?? 5000 },
+  limits: { greetingMs: program.greetingMs ?? 2000, replyMs: program.replyMs ?? 5000 },
   journals,
   interrupt: undefined,
   observe,
