@@ -6,7 +6,7 @@ import { beginWriteback, type Fd, writeBytesAt } from "../sys/index.ts";
 import { SLOT_BYTES } from "./layout.ts";
 
 /** The disk begins with what was written while more is on its way. */
-const WRITEBACK_BYTES = 8 * 1024 * 1024;
+const WRITEBACK_BYTES = 32 * 1024 * 1024;
 
 export class PageFile {
   readonly fd: Fd;

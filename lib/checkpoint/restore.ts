@@ -28,6 +28,7 @@ import { borrow, type Fd, type Loan, openForReading, readAt } from "../sys/index
 import { filesOf, lockForReading } from "./folder.ts";
 import { JournalReader, type JournalRecord } from "./journal-reader.ts";
 import {
+  BATCH_ENTRIES_MAX,
   BATCH_INTACT_MASK,
   BATCH_LARGE_MASK,
   ITEM_HEAD_BYTES,
@@ -39,7 +40,8 @@ import {
 import { type Batch, batchOf, itemOf, type Live, liveAt, pfnAt } from "./live-entries.ts";
 import { type RestorePoint, scanFolder, scanJournal } from "./points.ts";
 
-const BUFFER_BYTES = 1024 * 1024;
+/** Small enough that what was read is still in the processor's cache when it is written. */
+const BUFFER_BYTES = 256 * 1024;
 const HAS_DATA = PAGE_TYPES.map(({ hasData }) => hasData);
 
 /** A restore point with its files open, which nobody takes away meanwhile. */
@@ -117,9 +119,15 @@ class PointWriter implements Disposable {
   private readonly parts: PointWriterParts;
   private readonly loan: Loan = borrow(BUFFER_BYTES);
   private readonly pending = new PageBatch();
-  /** Checksums of the contents in `pending`, in its order. */
-  private readonly pendingChecks: number[] = [];
+  /** Checksums of the contents in `pending`, in its order, and how many were compared. */
+  private readonly checks = new Uint32Array(BATCH_ENTRIES_MAX);
+  private checkCount = 0;
   private checked = 0;
+  /** Scratch: which entries of the batch at hand count; and one of them. */
+  private readonly liveEntries = new Uint32Array(BATCH_ENTRIES_MAX);
+  private readonly found = { pfn: 0, type: 0, hasData: false, ordinal: 0, contentsOffset: 0 };
+  /** Each page of the buffer. */
+  private readonly bufferPages: readonly Uint8Array[];
   private ordinal = 0;
   private kept = 0;
   private isLibxcOver = false;
@@ -130,6 +138,10 @@ class PointWriter implements Disposable {
 
   constructor(parts: PointWriterParts) {
     this.parts = parts;
+    const { bytes } = this.loan.region;
+    this.bufferPages = Array.from({ length: BUFFER_BYTES / SLOT_BYTES }, (_, page) =>
+      bytes.subarray(page * SLOT_BYTES, (page + 1) * SLOT_BYTES),
+    );
   }
 
   record(record: JournalRecord): void {
@@ -191,37 +203,41 @@ class PointWriter implements Disposable {
   private batch(batch: Batch): void {
     const { index } = this.parts.live;
     const { words, entriesAt, entries } = batch;
+    const { liveEntries, ordinal } = this;
     let liveCount = 0;
     for (let entry = 0; entry < entries; entry++) {
       const pfn = pfnAt(words, entriesAt + entry * 2);
-      if (index.get(pfn) === this.ordinal + entry + 1) liveCount++;
+      if (index.get(pfn) === ordinal + entry + 1) liveEntries[liveCount++] = entry;
     }
+    this.ordinal += entries;
+    this.kept += liveCount;
     const isIntact = (batch.flags & BATCH_INTACT_MASK) !== 0 && liveCount === entries;
     const isLarge = (batch.flags & BATCH_LARGE_MASK) !== 0;
     if (isIntact || (!isLarge && this.pending.count + liveCount > BATCH_PFNS_MAX)) {
       this.flushPending();
     }
     if (isIntact && batch.headReserved !== 0) this.writeOdd(batch);
-    else if (liveCount > 0) this.gather(batch);
+    else if (liveCount > 0) this.gather(batch, liveCount);
     if (isIntact) this.flushPending();
-    this.ordinal += entries;
-    this.kept += liveCount;
   }
 
-  private gather({ words, entriesAt, entries, slotsAt, checksAt }: Batch): void {
-    const { index } = this.parts.live;
+  private gather({ words, entriesAt, entries, slotsAt, checksAt }: Batch, liveCount: number): void {
+    const { liveEntries, found } = this;
     let contents = 0;
-    for (let entry = 0; entry < entries; entry++) {
+    let next = 0;
+    for (let entry = 0; entry < entries && next < liveCount; entry++) {
       const at = entriesAt + entry * 2;
-      const pfn = pfnAt(words, at);
       const type = words[at + 1]! >>> TYPE_SHIFT;
       const hasData = HAS_DATA[type]!;
-      const ordinal = this.ordinal + entry + 1;
-      if (index.get(pfn) === ordinal) {
+      if (liveEntries[next] === entry) {
+        next++;
         if (this.pending.isFull) this.flushPending();
-        const contentsOffset = hasData ? words[slotsAt + contents]! * SLOT_BYTES : 0;
-        this.pending.add({ pfn, type, hasData, ordinal, contentsOffset });
-        if (hasData) this.pendingChecks.push(words[checksAt + contents]!);
+        found.pfn = pfnAt(words, at);
+        found.type = type;
+        found.hasData = hasData;
+        found.contentsOffset = hasData ? words[slotsAt + contents]! * SLOT_BYTES : 0;
+        this.pending.add(found);
+        if (hasData) this.checks[this.checkCount++] = words[checksAt + contents]!;
       }
       if (hasData) contents++;
     }
@@ -235,7 +251,7 @@ class PointWriter implements Disposable {
     beginRecord(sink, LIBXC.pageData, head, entries * 8 + batch.contents * SLOT_BYTES);
     sink.write(list);
     for (let index = 0; index < batch.contents; index++) {
-      this.pendingChecks.push(words[batch.checksAt + index]!);
+      this.checks[this.checkCount++] = words[batch.checksAt + index]!;
       this.copyPages(words[batch.slotsAt + index]! * SLOT_BYTES, SLOT_BYTES);
     }
     this.endPages();
@@ -262,18 +278,17 @@ class PointWriter implements Disposable {
   }
 
   private check(fileOffset: number, at: number, bytes: number): void {
-    const { bytes: buffer } = this.loan.region;
     for (let done = 0; done < bytes; done += SLOT_BYTES) {
-      const found = crc32(buffer.subarray(at + done, at + done + SLOT_BYTES));
-      const expected = this.pendingChecks[this.checked++]!;
+      const found = crc32(this.bufferPages[(at + done) / SLOT_BYTES]!);
+      const expected = this.checks[this.checked++]!;
       if (found !== expected) this.damaged(fileOffset + done, expected, found);
     }
   }
 
   private endPages(): void {
-    assert(this.checked === this.pendingChecks.length, "every page is checked");
+    assert(this.checked === this.checkCount, "every page is checked");
     this.checked = 0;
-    this.pendingChecks.length = 0;
+    this.checkCount = 0;
     this.writeHeld();
   }
 

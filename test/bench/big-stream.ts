@@ -89,6 +89,71 @@ export function writeBigStream(
   return position;
 }
 
+export interface RemusSpec {
+  readonly memoryBytes: number;
+  readonly checkpoints: number;
+  /** Pages that each checkpoint but the first brings. */
+  readonly changedPages: number;
+}
+
+/**
+ * Writes a checkpointed stream that ends in order to a new file; returns where each of its
+ * checkpoints ends.
+ */
+export function writeRemusStream(path: string, spec: RemusSpec): number[] {
+  const { memoryBytes, checkpoints, changedPages } = spec;
+  const pages = memoryBytes / PAGE_BYTES;
+  const fd = openSync(path, "wx", 0o600);
+  const ends: number[] = [];
+  let position = 0;
+  const put = (bytes: Uint8Array): void => {
+    for (let done = 0; done < bytes.byteLength;) {
+      done += writeSync(fd, bytes, done, bytes.byteLength - done, position + done);
+    }
+    position += bytes.byteLength;
+  };
+  const contents = noise(BATCH_PAGES * PAGE_BYTES);
+  try {
+    put(encode({ records: recordsBefore(pages) }).bytes);
+    for (let round = 0; round < checkpoints; round++) {
+      const lists = round === 0 ? batches(pages, 1) : changes(pages, changedPages, round);
+      for (const pfns of lists) {
+        put(batchHead(pfns));
+        put(contents.subarray(0, pfns.length * PAGE_BYTES));
+      }
+      put(encode({ records: recordsOfRound() }).bytes);
+      ends.push(position);
+    }
+    put(encode({ records: [libxcRecord(LIBXC.end), libxlRecord(LIBXL.end)] }).bytes);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  return ends;
+}
+
+/** Short runs all over the memory, others in each round. */
+function* changes(pages: number, changed: number, round: number): Generator<number[]> {
+  const stride = Math.max(DIRTY_RUN_PAGES, Math.floor((pages * DIRTY_RUN_PAGES) / changed));
+  const start = (round * 7 * DIRTY_RUN_PAGES) % stride;
+  let pfns: number[] = [];
+  for (let first = start; first + DIRTY_RUN_PAGES <= pages; first += stride) {
+    for (let pfn = first; pfn < first + DIRTY_RUN_PAGES; pfn++) pfns.push(pfn);
+    if (pfns.length < BATCH_PAGES) continue;
+    yield pfns;
+    pfns = [];
+  }
+  if (pfns.length > 0) yield pfns;
+}
+
+const recordsOfRound = (): PlanRecord[] => [
+  tscInfo(),
+  sharedInfo(),
+  ...vcpuRecords(0, WIDTH),
+  libxcRecord(LIBXC.checkpoint),
+  libxlRecord(LIBXL.checkpointEnd),
+];
+
 function recordsBefore(pages: number): PlanRecord[] {
   const flags = CONFIG_JSON_MASK | STREAM_V2_MASK;
   const config = (note: string) => ({ c_info: { type: "pv", name: "bench", note } });
