@@ -4,6 +4,8 @@ import { type CommandSpec, HELP_OPTION, JSON_OPTION } from "../command-spec.ts";
 
 export const COMPLETION_SHELLS = ["bash", "zsh", "fish"] as const;
 
+export const LIVE_UPDATE_WAYS = ["auto", "promote", "in-place"] as const;
+
 export const HOST_COMMANDS: readonly CommandSpec[] = [
   {
     name: "check",
@@ -41,6 +43,57 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
     description: ["Prints the manual page in roff on stdout: agent man | man -l -"],
     options: [HELP_OPTION],
     load: () => import("../commands/host/man.ts"),
+  },
+  {
+    name: "live-update",
+    operands: "SOCKET BINARY",
+    summary: "replace a running program by BINARY; its clients notice nothing",
+    description: [
+      "SOCKET is that of a store daemon (agent store serve), or the control socket of a relay. The " +
+        "new program checks a copy of the state first, answers questions, and only then serves; " +
+        "until it has served, the old one goes on if anything is wrong. Nothing waits for clients: " +
+        "requests in part, answers on their way, open transactions and watches go over.",
+      "Exit status: 0 the new program serves (or could, with --dry-run); 1 it does not, and the old " +
+        "one serves on.",
+    ],
+    options: [
+      { name: "dry-run", summary: "check everything, change nothing" },
+      { name: "status", summary: "what would go over, and how the last update went; no BINARY" },
+      {
+        name: "max-pause",
+        value: "MS",
+        summary: "refuse when the pause is predicted to be longer",
+      },
+      {
+        name: "way",
+        value: "WAY",
+        choices: LIVE_UPDATE_WAYS,
+        summary: "promote: another process; in-place: the same pid; auto: as its parent needs it",
+      },
+      { name: "sha256", value: "HEX", summary: "refuse any other BINARY" },
+      { name: "timeout", value: "SECONDS", summary: "for the preparation; normally 60" },
+      JSON_OPTION,
+      HELP_OPTION,
+    ],
+    load: () => import("../commands/host/live-update.ts"),
+  },
+  {
+    name: "live-update-launch",
+    operands: "SETTINGS",
+    summary: "verify and start the new program of a live update (used by the old one)",
+    description: ["SETTINGS is JSON; descriptor 3 is the line to the old program, 4 the binary."],
+    options: [HELP_OPTION],
+    hidden: true,
+    load: () => import("../commands/host/live-update-launch.ts"),
+  },
+  {
+    name: "live-update-probe",
+    operands: "",
+    summary: "print what this program can continue (asked by a program to be replaced)",
+    description: ["Prints one JSON document."],
+    options: [HELP_OPTION],
+    hidden: true,
+    load: () => import("../commands/host/live-update-probe.ts"),
   },
   {
     name: "self-test-child",

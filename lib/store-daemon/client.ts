@@ -2,9 +2,10 @@
 // a whole request yet, and what it has still to be sent.
 
 import { assert } from "../base/index.ts";
-import { receiveNow, sendNow, SOCKET_GONE, SOCKET_WAIT } from "../sys/index.ts";
+import { receiveNow, sendNow, shutdownConnection, SOCKET_GONE, SOCKET_WAIT } from "../sys/index.ts";
 import type { Fd, PoolBuffer } from "../sys/index.ts";
 import type { ClientOutbox } from "./outbox.ts";
+import type { ClientParts } from "./parts.ts";
 import { type Ring, RING_BROKEN, RING_WAIT } from "./ring.ts";
 
 /** receive() and send() tell so when they cannot go on. The same for sockets and rings. */
@@ -21,6 +22,9 @@ export interface Mark {
   readonly firstMs: number;
   lastMs: number;
 }
+
+const NO_BYTES = new Uint8Array(0);
+let serials = 0;
 
 export class Client {
   /** Row of the connection in the store. */
@@ -50,12 +54,16 @@ export class Client {
   /** It broke the protocol; its domain still exists. Nothing is read or sent any more. */
   isIgnored = false;
   isClosed = false;
+  /** It has had traffic with this program: see Turns.traffic. */
+  isTouched = false;
   /** Number of the turn in which it was served last. */
   turn = 0;
   /** How old is what an unprivileged domain does not take: see event-timeout.ts. */
   readonly marks: Mark[] = [];
   /** Of its domain among all that ever were; undefined where nobody tells. */
   uniqueId: bigint | undefined = undefined;
+  /** Counts up over all clients of this program: no two that ever were have the same. */
+  readonly serial = ++serials;
   /** Carried out since it came. */
   requests = 0;
 
@@ -69,6 +77,29 @@ export class Client {
     this.socket = transport.socket;
     this.ring = transport.ring;
     this.domid = transport.domid;
+  }
+
+  /** As it goes to another program. */
+  parts(): ClientParts {
+    const { outbox, pending } = this;
+    return {
+      connection: this.connection,
+      kind: this.socket === undefined ? "ring" : "socket",
+      socket: this.socket,
+      domid: this.domid,
+      port: this.port,
+      input: pending?.bytes.slice(this.pendingStart, this.pendingEnd) ?? NO_BYTES,
+      output: outbox.copy(),
+      sentBytes: outbox.sent - outbox.start,
+      isIgnored: this.isIgnored,
+    };
+  }
+
+  /** Ends the connection, for every program that has it. */
+  hangUp(): void {
+    if (this.socket === undefined) return;
+    shutdownConnection(this.socket);
+    this.socket[Symbol.dispose]();
   }
 
   receive(address: number, bytes: number): number {

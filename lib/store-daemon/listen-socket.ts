@@ -20,24 +20,8 @@ export function socketPath({ XENSTORED_PATH, XENSTORED_RUNDIR }: Environment): s
   return join(isGiven ? XENSTORED_RUNDIR : RUN_FOLDER, "socket");
 }
 
-/** A socket of ours; disposing of it takes it away. */
-export interface OwnSocket extends Disposable {
-  readonly fd: Fd;
-}
-
 /** Listens on the path. Throws RefusedError when somebody else does, SystemError. */
-export function ownSocket(path: string): OwnSocket {
-  const fd = listenOn(path);
-  return {
-    fd,
-    [Symbol.dispose]() {
-      removeSocket(path);
-      fd[Symbol.dispose]();
-    },
-  };
-}
-
-function listenOn(path: string): Fd {
+export function listenOn(path: string): Fd {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   if (isServed(path)) {
     throw new RefusedError(`Cannot listen on "${path}": another xenstore daemon serves it`);
@@ -52,7 +36,7 @@ function listenOn(path: string): Fd {
 }
 
 /** Removes the socket of this path; anything else that stands there is left alone. */
-function removeSocket(path: string): void {
+export function removeSocket(path: string): void {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats?.isSocket() === true) unlinkSync(path);
 }

@@ -2,22 +2,38 @@
 
 import { unlinkSync } from "node:fs";
 import { RefusedError } from "../base/index.ts";
-import { type Fd, lockByte, openOrCreate, resizeFile, writeFully } from "../sys/index.ts";
+import {
+  type Fd,
+  lockByte,
+  moveOffset,
+  openOrCreate,
+  resizeFile,
+  writeFully,
+} from "../sys/index.ts";
 
 /** Owns the file; disposing of it removes it. */
 export class PidFile implements Disposable {
-  private readonly fd: Fd;
+  readonly fd: Fd;
   private readonly path: string;
 
-  /** Throws RefusedError when another daemon has it, SystemError. */
-  constructor(path: string, pid: number) {
+  /**
+   * `inherited`: the file as the program before us had it, with its lock, which belongs to the open
+   * file. Throws RefusedError when another daemon has it, SystemError.
+   */
+  constructor(path: string, pid: number, inherited: Fd | undefined) {
     this.path = path;
-    this.fd = openOrCreate(path);
-    if (!lockByte(this.fd, 0, "exclusive")) {
+    this.fd = inherited ?? openOrCreate(path);
+    if (inherited === undefined && !lockByte(this.fd, 0, "exclusive")) {
       this.fd[Symbol.dispose]();
       throw new RefusedError(`Cannot write "${path}": another daemon has locked it`);
     }
+    if (inherited === undefined) this.write(pid);
+  }
+
+  /** Whose file it is from now on. */
+  write(pid: number): void {
     resizeFile(this.fd, 0);
+    moveOffset(this.fd, 0);
     const text = Buffer.from(`${pid}\n`);
     writeFully(this.fd, text, text.length);
   }

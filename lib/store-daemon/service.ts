@@ -4,8 +4,18 @@
 //   listeners  from the service manager; else the socket path
 //   ready      told to the manager once requests are answered; SIGTERM and SIGINT end it, SIGHUP
 //              opens the logs anew
+//
+// Or it is the successor of a daemon that is being replaced: then all of these come from that one.
 
 import { RefusedError } from "../base/index.ts";
+import {
+  type Claimed,
+  claimHandover,
+  type Heir,
+  loopWaiter,
+  type Survivor,
+  takeOver,
+} from "../handover/index.ts";
 import {
   createGrowingMemory,
   type Environment,
@@ -21,7 +31,6 @@ import {
 } from "../sys/index.ts";
 import {
   adoptStore,
-  type ControlAnswer,
   type ControlRequest,
   formatStore,
   type Host,
@@ -30,9 +39,13 @@ import {
 } from "../xenstore/index.ts";
 import { FileHypervisor } from "./file-hypervisor.ts";
 import { type Hypervisor, noHypervisor } from "./hypervisor.ts";
-import { ownSocket } from "./listen-socket.ts";
+import { listenOn, removeSocket } from "./listen-socket.ts";
+import { type InheritedEvents, storeHeir } from "./live-heir.ts";
+import { answerAsker, STORE_KIND, STORE_STATE_VERSION, storeSurvivor } from "./live-survivor.ts";
+import { LiveUpdate, type StartedAs } from "./live-update.ts";
 import { PidFile } from "./pid-file.ts";
 import { answerControl } from "./control.ts";
+import type { MakeDaemon, Running } from "./running.ts";
 import { StoreDaemon } from "./store-daemon.ts";
 import { type TraceOptions, Traces } from "./traces.ts";
 import { XenHypervisor } from "./xen-hypervisor.ts";
@@ -64,63 +77,181 @@ export interface ServiceOptions {
   readonly traces: TraceOptions;
   readonly environment: Environment;
   readonly log: (line: string) => void;
-  /** CONTROL live-update, where this program can be replaced. */
-  readonly liveUpdate:
-    ((daemon: StoreDaemon, request: ControlRequest) => ControlAnswer) | undefined;
+  /** How this program is started again; undefined where it cannot be replaced. */
+  readonly program: StartedAs | undefined;
   /** Requests are answered from now on. */
   readonly ready: () => void;
 }
 
 /** Serves until SIGTERM or SIGINT. Throws SystemError, RefusedError. */
 export async function runService(options: ServiceOptions): Promise<void> {
-  const { environment, log, liveUpdate } = options;
-  const passed = sortPassed(passedDescriptors(environment, process.pid));
-  using pidFile = optional(options.pidFile, (path) => new PidFile(path, process.pid));
-  const path = passed.listeners.length === 0 ? options.socketPath : undefined;
-  using socket = optional(path, ownSocket);
-  const listeners = socket === undefined ? passed.listeners : [socket.fd];
   using loop = new Loop();
-  using hypervisor = openHypervisor(options);
-  using memory = passed.arena ?? createGrowingMemory("xenstore", ARENA_BYTES);
-  const traces = new Traces(options.traces, (trace) => (daemon.trace = trace));
-  const daemon: StoreDaemon = new StoreDaemon({
-    loop,
-    hypervisor,
-    memory,
-    openStore: openStore(options, passed.arena !== undefined),
-    ownDomid: options.ownDomid,
-    eventTimeoutMs: options.eventTimeoutMs,
-    control: (request) => {
-      const { store } = daemon;
-      const update = liveUpdate && ((asked: ControlRequest) => liveUpdate(daemon, asked));
-      return answerControl(request, { store, traces, liveUpdate: update });
-    },
-    log: (line) => {
-      traces.current?.note(line);
-      log(line);
-    },
-    logging: (isOn) => traces.setLogging(isOn),
-    logSwitches: (mask) => traces.setSwitches(mask),
-  });
-  if (passed.arena === undefined) {
-    if (options.introduceOwn) daemon.introduceOwn();
-  } else {
-    daemon.adopt([], false);
-    log(`the store of an earlier program is adopted: ${daemon.store.counts().nodes} nodes`);
-  }
-  daemon.trace = traces.current;
-  for (const listener of listeners) daemon.listen(listener);
-  watchSignals(loop, traces);
-  every(loop, TIDY_MS, () => daemon.store.tidy()); // Compacts the arena, a little at a time.
-  every(loop, options.ringScanMs, () => daemon.lookAtRings());
-  keepWatchdogQuiet(loop, environment);
-  daemon.resume();
-  tellReady(options, memory.fd, listeners);
-  loop.after(SETTLED_MS, releaseProgramText);
+  const service = new Service(options, loop);
+  const claimed = claimHandover(options.environment);
+  if (claimed === undefined) service.begin();
+  else service.takeOver(claimed);
   await loop.run();
-  notifyManager(environment, { STOPPING: 1 }, []);
-  traces.current?.flush();
-  void pidFile;
+  service.end();
+}
+
+class Service {
+  private readonly options: ServiceOptions;
+  private readonly loop: Loop;
+  private readonly traces: Traces;
+  private running: Running | undefined;
+  private update: LiveUpdate | undefined;
+  /** Somebody else serves: what there is belongs to them. */
+  private isOthers = false;
+  /** Why nothing was served. */
+  private failure: string | undefined;
+
+  constructor(options: ServiceOptions, loop: Loop) {
+    this.options = options;
+    this.loop = loop;
+    this.traces = new Traces(options.traces, (trace) => {
+      if (this.running !== undefined) this.running.daemon.trace = trace;
+    });
+  }
+
+  /** A fresh store, or the one that the service manager kept. */
+  begin(): void {
+    const { options, loop } = this;
+    const { environment, log } = options;
+    const passed = sortPassed(passedDescriptors(environment, process.pid));
+    const pidFile = optional(options.pidFile, (path) => new PidFile(path, process.pid, undefined));
+    const path = passed.listeners.length === 0 ? options.socketPath : undefined;
+    const socket = optional(path, listenOn);
+    const listeners = socket === undefined ? passed.listeners : [socket];
+    const hypervisor = openHypervisor(options, undefined);
+    const memory = passed.arena ?? createGrowingMemory("xenstore", ARENA_BYTES);
+    const daemon = this.makeDaemon(
+      { memory, hypervisor },
+      openStore(options, passed.arena !== undefined),
+    );
+    this.running = { loop, memory, hypervisor, listeners, pidFile, daemon, asker: undefined };
+    if (passed.arena === undefined) {
+      if (options.introduceOwn) daemon.introduceOwn();
+    } else {
+      daemon.adopt([], false);
+      log(`the store of an earlier program is adopted: ${daemon.store.counts().nodes} nodes`);
+    }
+    for (const listener of listeners) daemon.listen(listener);
+    this.replaceable(this.running, 0);
+    this.serve(this.running);
+    tellReady(options, memory.fd, listeners);
+  }
+
+  /** The store of a program that is being replaced. */
+  takeOver(claimed: Claimed): void {
+    const { options, loop } = this;
+    const start = (): Heir =>
+      storeHeir({
+        loop,
+        makeDaemon: this.makeDaemon,
+        openHypervisor: (events) => openHypervisor(options, events),
+        pidFilePath: options.pidFile,
+        onServing: (running, outcome) => {
+          this.running = running;
+          running.pidFile?.write(process.pid);
+          this.serve(running);
+          answerAsker(running, outcome);
+          tellReplaced(options);
+          return this.survivorOf(running);
+        },
+      });
+    takeOver({
+      claimed,
+      waiter: loopWaiter(loop),
+      heirs: { [STORE_KIND]: { stateVersions: [STORE_STATE_VERSION], start } },
+      version: options.program?.version ?? "",
+      onServing: (_, generation) => {
+        if (this.running !== undefined) this.replaceable(this.running, generation);
+      },
+      onEnd: (failure) => {
+        this.isOthers = true;
+        this.failure = failure;
+        loop.stop();
+      },
+    });
+  }
+
+  end(): void {
+    const { options, running } = this;
+    this.traces.current?.flush();
+    if (this.failure !== undefined) throw new RefusedError(this.failure);
+    if (this.isOthers || running === undefined) return;
+    notifyManager(options.environment, { STOPPING: 1 }, []);
+    if (options.socketPath !== undefined) removeSocket(options.socketPath);
+    running.pidFile?.[Symbol.dispose]();
+    running.hypervisor[Symbol.dispose]();
+    running.memory[Symbol.dispose]();
+  }
+
+  private serve(running: Running): void {
+    const { loop, options, traces } = this;
+    const whenServing = (step: (daemon: StoreDaemon) => void) => (): void => {
+      if (running.daemon.isServing) step(running.daemon);
+    };
+    running.daemon.trace = traces.current;
+    watchSignals(loop, traces);
+    // Compacts the arena, a little at a time.
+    every(
+      loop,
+      TIDY_MS,
+      whenServing((daemon) => void daemon.store.tidy()),
+    );
+    every(
+      loop,
+      options.ringScanMs,
+      whenServing((daemon) => daemon.lookAtRings()),
+    );
+    keepWatchdogQuiet(loop, options.environment);
+    running.daemon.resume();
+    loop.after(SETTLED_MS, releaseProgramText);
+  }
+
+  private readonly makeDaemon: MakeDaemon = ({ memory, hypervisor }, open) => {
+    const { loop, options, traces } = this;
+    const { log } = options;
+    const daemon: StoreDaemon = new StoreDaemon({
+      loop,
+      hypervisor,
+      memory,
+      openStore: open,
+      ownDomid: options.ownDomid,
+      eventTimeoutMs: options.eventTimeoutMs,
+      control: (request) => {
+        const { update } = this;
+        const liveUpdate = update && ((asked: ControlRequest) => update.control(asked));
+        return answerControl(request, { store: daemon.store, traces, liveUpdate });
+      },
+      log: (line) => {
+        traces.current?.note(line);
+        log(line);
+      },
+      logging: (isOn) => traces.setLogging(isOn),
+      logSwitches: (mask) => traces.setSwitches(mask),
+    });
+    return daemon;
+  };
+
+  private survivorOf(running: Running): Survivor {
+    return storeSurvivor({
+      running,
+      makeDaemon: this.makeDaemon,
+      leave: () => {
+        this.isOthers = true;
+        this.loop.stop();
+      },
+    });
+  }
+
+  private replaceable(running: Running, generation: number): void {
+    const { program, log } = this.options;
+    if (program === undefined) return;
+    const survivor = this.survivorOf(running);
+    this.update = new LiveUpdate({ running, survivor, program, generation, log });
+  }
 }
 
 interface Passed {
@@ -149,10 +280,13 @@ const openStore =
     return formatStore(memory, host, { ...domids, seed, quotas, keepOrphans });
   };
 
-function openHypervisor({ hypervisor, ownDomid }: ServiceOptions): Hypervisor {
+function openHypervisor(
+  { hypervisor, ownDomid }: ServiceOptions,
+  inherited: InheritedEvents | undefined,
+): Hypervisor {
   if (hypervisor === "none") return noHypervisor();
-  if (hypervisor === "xen") return new XenHypervisor(ownDomid, undefined);
-  return new FileHypervisor(hypervisor.folder, undefined);
+  if (hypervisor === "xen") return new XenHypervisor(ownDomid, inherited);
+  return new FileHypervisor(hypervisor.folder, inherited?.fd);
 }
 
 function watchSignals(loop: Loop, traces: Traces): void {
@@ -189,6 +323,12 @@ function tellReady(options: ServiceOptions, arena: Fd, listeners: readonly Fd[])
     notifyManager(environment, { FDSTORE: 1, FDNAME: LISTENER_NAME }, [number]);
   }
   options.ready();
+}
+
+/** A new process speaks for the service from now on. */
+function tellReplaced({ environment }: ServiceOptions): void {
+  notifyManager(environment, { MAINPID: process.pid }, []);
+  notifyManager(environment, { READY: 1, STATUS: "Serving xenstore" }, []);
 }
 
 const optional = <T, R>(value: T | undefined, make: (value: T) => R): R | undefined =>

@@ -58,6 +58,8 @@ export class StoreDaemon implements Host {
   private readonly nowhere: ClientOutbox;
   private isCheckingEvents = false;
   private isPaused = true;
+  /** Watched although we are paused. */
+  private probe: Client | undefined;
 
   constructor(options: DaemonOptions) {
     this.options = options;
@@ -82,9 +84,15 @@ export class StoreDaemon implements Host {
     if (!this.isPaused) this.watchListener(listener);
   }
 
+  get isServing(): boolean {
+    return !this.isPaused;
+  }
+
   /** Begins, or goes on, to serve. */
   resume(): void {
     if (!this.isPaused) return;
+    if (this.probe !== undefined) this.gone(this.probe);
+    this.probe = undefined;
     this.isPaused = false;
     this.loop.onTurnEnd(() => this.endTurn());
     for (const listener of this.listeners) this.watchListener(listener);
@@ -117,21 +125,10 @@ export class StoreDaemon implements Host {
   parts(): DaemonParts {
     const { hypervisor } = this.options;
     const { eventFd, changePort } = hypervisor;
-    const clients = this.clients.filter((client) => client !== undefined);
     return {
       listeners: this.listeners,
       events: eventFd === undefined ? undefined : { fd: eventFd, changePort },
-      clients: clients.map((client) => ({
-        connection: client.connection,
-        kind: client.socket === undefined ? "ring" : "socket",
-        socket: client.socket,
-        domid: client.domid,
-        port: client.port,
-        input: client.pending?.bytes.slice(client.pendingStart, client.pendingEnd) ?? NO_BYTES,
-        output: client.outbox.copy(),
-        sentBytes: client.outbox.sent - client.outbox.start,
-        isIgnored: client.isIgnored,
-      })),
+      clients: this.allClients().map((client) => client.parts()),
     };
   }
 
@@ -161,6 +158,27 @@ export class StoreDaemon implements Host {
     const client = this.connectClient(connection, socket);
     if (!this.isPaused) this.watchClient(client, socket);
     this.turns.trace?.connected(client);
+  }
+
+  /** Serves this one connection while everybody else waits: the probe of a live update. */
+  acceptProbe(socket: Fd): void {
+    this.accept(socket);
+    this.probe = this.clients.findLast((client) => client?.socket === socket);
+    if (this.probe !== undefined && this.isPaused) this.watchClient(this.probe, socket);
+  }
+
+  set traffic(told: ((client: Client, isTouched: boolean) => void) | undefined) {
+    this.turns.traffic = told;
+  }
+
+  /** All clients there are. */
+  allClients(): Client[] {
+    return this.clients.filter((client) => client !== undefined);
+  }
+
+  /** Lets go of the rings, for whoever maps them after us in this same process. */
+  unmapRings(): void {
+    for (const client of this.clients) client?.ring?.page[Symbol.dispose]();
   }
 
   /** Looks for requests that came without an event. */
@@ -271,8 +289,8 @@ export class StoreDaemon implements Host {
     this.turns.forget(client);
     this.clients[client.connection] = undefined;
     if (client.socket === undefined) return;
-    if (!this.isPaused) this.loop.forget(client.socket);
-    client.socket[Symbol.dispose]();
+    if (!this.isPaused || client === this.probe) this.loop.forget(client.socket);
+    client.hangUp();
   }
 
   // ---- The loop ----
@@ -380,5 +398,3 @@ interface RingInfo {
   readonly domid: number;
   readonly tag: number;
 }
-
-const NO_BYTES = new Uint8Array(0);

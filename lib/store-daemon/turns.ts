@@ -53,6 +53,11 @@ export class Turns {
   readonly late = new Set<Client>();
   /** Set while requests are written down. */
   trace: RequestTrace | undefined = undefined;
+  /**
+   * Set while the program before us could still go on without us: told before a client's first byte
+   * goes either way, and taken back where none did.
+   */
+  traffic: ((client: Client, isTouched: boolean) => void) | undefined = undefined;
 
   constructor(
     store: XenStore,
@@ -148,8 +153,10 @@ export class Turns {
       return;
     }
     const kept = pending === undefined ? 0 : client.pendingEnd - client.pendingStart;
+    const isUntouched = this.traffic !== undefined && this.announce(client);
     const got = client.receive(input.address + kept, INPUT_BYTES - kept);
     if (got <= 0) {
+      if (isUntouched && got === TRANSPORT.wait) this.takeBack(client);
       this.gotNothing(client, got);
       return;
     }
@@ -158,6 +165,19 @@ export class Turns {
       this.dropInput(client);
     }
     this.carryOut(client, input, 0, kept + got);
+  }
+
+  /** True when this is the client's first traffic. */
+  private announce(client: Client): boolean {
+    if (client.isTouched) return false;
+    client.isTouched = true;
+    this.traffic?.(client, true);
+    return true;
+  }
+
+  private takeBack(client: Client): void {
+    client.isTouched = false;
+    this.traffic?.(client, false);
   }
 
   private gotNothing(client: Client, got: number): void {
@@ -245,6 +265,7 @@ export class Turns {
     const queued = outbox.end - outbox.sent;
     if (queued > 0 && !client.isIgnored) {
       this.trace?.output(client);
+      if (this.traffic !== undefined) this.announce(client);
       const sent = client.send(outbox.address, queued);
       if (sent === queued) {
         outbox.clear();

@@ -49,6 +49,7 @@ const SYMBOLS = {
   listen: { args: [int, int], returns: int },
   lseek: { args: [int, u64, int], returns: i64_fast },
   madvise: { args: [ptr, u64, int], returns: int },
+  memcmp: { args: [ptr, ptr, u64], returns: int },
   memcpy: { args: [ptr, ptr, u64], returns: ptr },
   mincore: { args: [ptr, u64, ptr], returns: int },
   mkfifo: { args: [ptr, u32], returns: int },

@@ -45,3 +45,7 @@ export function storeStrings(region: Region, at: number, texts: readonly string[
 /** Copies between places that do not overlap, each in memory that stays where it is. */
 export const copyMemory = (target: number, source: number, bytes: number): void =>
   void libc.memcpy(pointer(target), pointer(source), bytes);
+
+/** 0 when `bytes` bytes are the same at both addresses. */
+export const compareMemory = (one: number, other: number, bytes: number): number =>
+  libc.memcmp(pointer(one), pointer(other), bytes);

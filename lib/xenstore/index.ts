@@ -19,8 +19,9 @@ export type {
   StoreMemory,
 } from "./ports.ts";
 export { StoreDamagedError } from "./arena.ts";
+export { ARENA_VERSION } from "./layout.ts";
 export { requestBytes } from "./dispatch.ts";
-export { adoptStore, formatStore } from "./open-store.ts";
+export { adoptStore, continueStore, formatStore } from "./open-store.ts";
 export { OUTCOME } from "./store.ts";
 export type {
   ConnectionInfo,

@@ -38,6 +38,7 @@ import { HookStatusDocument } from "../hook/hook.ts";
 import { parseOptions } from "../../options.ts";
 import { StoreEventSchema } from "../store/watch.ts";
 import { CheckDocument } from "../../ui/check.ts";
+import { LiveUpdateDocument } from "../../ui/live-update-report.ts";
 import { jsonSchemaOf } from "../../ui/json-schema.ts";
 import { print } from "../../ui/output.ts";
 import { StoreCopySchema, StoreDiffSchema, StoreLoadSchema } from "../../ui/store-report.ts";
@@ -49,6 +50,7 @@ export const DOCUMENTS = {
   diff: DiffReportSchema,
   squash: SquashReportSchema,
   hook: HookStatusDocument,
+  "live-update": LiveUpdateDocument,
   relay: RelayReportSchema,
   inspect: InspectReportSchema,
   pack: PackReportSchema,

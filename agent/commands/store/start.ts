@@ -25,6 +25,7 @@ import {
 import { EXIT } from "../../exit.ts";
 import { selfCommand } from "../../self.ts";
 import { print, printToStderr } from "../../ui/output.ts";
+import { versionLine } from "../../version.ts";
 
 const READY_VARIABLE = "AGENT_STORE_READY_FD";
 const READY_FD = 3;
@@ -43,7 +44,7 @@ export interface StartOptions {
   readonly words: readonly string[];
   /** What is to be said before it starts, once. */
   readonly notes: readonly string[];
-  readonly service: Omit<ServiceOptions, "log" | "ready" | "liveUpdate" | "environment">;
+  readonly service: Omit<ServiceOptions, "log" | "ready" | "program" | "environment">;
 }
 
 /** "xen" where its devices are; elsewhere only sockets are served. */
@@ -60,7 +61,13 @@ export async function startDaemon(options: StartOptions): Promise<number> {
   await runService({
     ...options.service,
     environment,
-    liveUpdate: undefined,
+    program: {
+      self: selfCommand(),
+      argv0: options.programName,
+      words: options.words,
+      version: versionLine(),
+      mayChangePid: isBackground || environment.NOTIFY_SOCKET !== undefined,
+    },
     log: isBackground ? logToSyslog : (line) => printToStderr(`${NAME}: ${line}\n`),
     ready: () => {
       if (options.printPid) print(`${process.pid}\n`);

@@ -1,0 +1,17 @@
+// agent live-update-probe: what this program can continue, for one that is to be replaced.
+
+import { type ProbeAnswer, PROTOCOL } from "../../../lib/handover/index.ts";
+import { STORE_KIND, STORE_STATE_VERSION } from "../../../lib/store-daemon/index.ts";
+import { EXIT } from "../../exit.ts";
+import { print } from "../../ui/output.ts";
+import { versionLine } from "../../version.ts";
+
+export function run(): number {
+  const answer: ProbeAnswer = {
+    protocol: [PROTOCOL.oldest, PROTOCOL.newest],
+    version: versionLine(),
+    kinds: { [STORE_KIND]: [STORE_STATE_VERSION] },
+  };
+  print(`${JSON.stringify(answer)}\n`);
+  return EXIT.ok;
+}

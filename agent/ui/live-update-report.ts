@@ -1,0 +1,101 @@
+// agent live-update: what is said about an update, as JSON and as lines.
+
+import * as v from "valibot";
+
+const milliseconds = v.nullable(v.number());
+
+const Report = v.object({
+  way: v.picklist(["promote", "in_place"]),
+  /** How often this program's state has changed hands. */
+  generation: v.number(),
+  binary: v.string(),
+  sha256: v.nullable(v.string()),
+  version: v.nullable(v.string()),
+  /** Connections, watches, transactions, nodes ... that go over. */
+  counts: v.record(v.string(), v.number()),
+  phases_ms: v.record(v.string(), v.number()),
+  pause_ms: v.object({ predicted: milliseconds, measured: milliseconds }),
+});
+
+const Outcome = v.variant("kind", [
+  v.object({ kind: v.literal("updated"), report: Report }),
+  v.object({ kind: v.literal("left"), report: Report }),
+  /** A dry run: the new program could serve. */
+  v.object({ kind: v.literal("rehearsed"), report: Report }),
+  /** The old program serves on; "kept": after it had stopped already. */
+  v.object({ kind: v.literal("failed"), reason: v.string(), report: Report }),
+  v.object({ kind: v.literal("kept"), reason: v.string(), report: Report }),
+]);
+export type UpdateOutcome = v.InferOutput<typeof Outcome>;
+
+const Status = v.object({
+  kind: v.literal("status"),
+  generation: v.number(),
+  is_active: v.boolean(),
+  /** What --way auto means here. */
+  way: v.picklist(["promote", "in_place"]),
+  carried: v.record(v.string(), v.number()),
+  blocked_by: v.array(v.string()),
+  last: v.nullable(Outcome),
+});
+export type UpdateStatus = v.InferOutput<typeof Status>;
+
+export const LiveUpdateDocument = v.union([Outcome, Status]);
+
+const WAY = { promote: "promote", in_place: "in place" } as const;
+
+const table = (values: Readonly<Record<string, number>>): string =>
+  Object.entries(values)
+    .map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`)
+    .join(", ");
+
+function reportLines({
+  way,
+  version,
+  sha256,
+  counts,
+  phases_ms,
+  pause_ms,
+}: UpdateOutcome["report"]) {
+  const pause = pause_ms.measured ?? pause_ms.predicted;
+  const kind = pause_ms.measured === null ? "predicted" : "measured";
+  return [
+    `way        ${WAY[way]}`,
+    ...(version === null ? [] : [`version    ${version}`]),
+    ...(sha256 === null ? [] : [`SHA-256    ${sha256}`]),
+    `carried    ${table(counts)}`,
+    `phases ms  ${table(phases_ms)}`,
+    ...(pause === null ? [] : [`pause ms   ${pause} (${kind})`]),
+  ];
+}
+
+const HEADLINE = {
+  updated: (report: UpdateOutcome["report"]) => `${report.binary} serves now`,
+  left: (report: UpdateOutcome["report"]) => `${report.binary} serves now`,
+  rehearsed: (report: UpdateOutcome["report"]) => `${report.binary} could serve`,
+} as const;
+
+export function outcomeLines(outcome: UpdateOutcome): string[] {
+  const first =
+    outcome.kind === "failed" || outcome.kind === "kept"
+      ? `The old program serves on: ${outcome.reason}`
+      : HEADLINE[outcome.kind](outcome.report);
+  return [first, ...reportLines(outcome.report).map((line) => `  ${line}`)];
+}
+
+export function statusLines({
+  generation,
+  is_active,
+  way,
+  carried,
+  ...rest
+}: UpdateStatus): string[] {
+  return [
+    `generation ${generation}`,
+    `carried    ${table(carried)}`,
+    `auto way   ${WAY[way]}`,
+    `update     ${is_active ? "one goes on" : "none goes on"}`,
+    `blocked by ${rest.blocked_by.length === 0 ? "nothing" : rest.blocked_by.join("; ")}`,
+    ...(rest.last === null ? [] : ["last", ...outcomeLines(rest.last).map((line) => `  ${line}`)]),
+  ];
+}

@@ -1,0 +1,158 @@
+// The store daemon as something that can be replaced (lib/handover).
+//
+// Theory of Operation. The state is the arena, a memory file that the successor maps as it is, so
+// what a handover costs does not grow with the store. Beside it go the descriptors (listeners, event
+// channels, clients' sockets, the pid file) and the difference: input and output of each client in
+// part. Ring pages are mapped anew by the successor. While it adopts and answers probes it writes to
+// the arena (connections get other descriptor numbers, the probe is a connection): whoever must go
+// on without it makes itself a new store over the arena, which undoes an operation that was in the
+// middle and drops connections that nobody has any more.
+
+import type {
+  CarriedDescriptor,
+  Outcome,
+  Snapshot,
+  Survivor,
+  UpdateEnd,
+} from "../handover/index.ts";
+import { statOf } from "../sys/index.ts";
+import { ARENA_VERSION, continueStore } from "../xenstore/index.ts";
+import { ArenaCopy } from "./arena-copy.ts";
+import type { Client } from "./client.ts";
+import { encodeLiveParts } from "./live-parts.ts";
+import { storeProbe } from "./live-probe.ts";
+import type { DaemonParts } from "./parts.ts";
+import type { MakeDaemon, Running } from "./running.ts";
+
+export const STORE_KIND = "store";
+/** Of the difference; the arena has a version of its own. */
+const DIFFERENCE_VERSION = 1;
+export const STORE_STATE_VERSION = ARENA_VERSION * 100 + DIFFERENCE_VERSION;
+
+export const ARENA_KEY = "arena";
+export const PID_FILE_KEY = "pid-file";
+
+/** A client's socket; two sockets never have the same key. */
+export const clientKey = ({ connection, serial }: Client): string =>
+  `client ${connection} ${serial}`;
+
+export interface SurvivorParts {
+  readonly running: Running;
+  readonly makeDaemon: MakeDaemon;
+  /** Ends the program; what it leaves behind belongs to the successor. */
+  readonly leave: () => void;
+}
+
+/** The text for a stock client, or our report. */
+export function answerOf(outcome: Outcome | UpdateEnd, wantsReport: boolean): string {
+  if (wantsReport) return JSON.stringify(outcome);
+  return outcome.kind === "updated" ? "OK" : "reason" in outcome ? outcome.reason : outcome.kind;
+}
+
+/** Tells whoever asked how it ended. */
+export function answerAsker(running: Running, outcome: Outcome | UpdateEnd): void {
+  const { asker, daemon } = running;
+  running.asker = undefined;
+  if (asker === undefined) return;
+  const { connection, request_id: requestId, transaction_id: transactionId } = asker;
+  const request = { connection, requestId, transactionId, command: "live-update", parameters: [] };
+  const text = answerOf(outcome, asker.wants_report);
+  daemon.answerControl({ ...request, command: "live-update" }, { text });
+}
+
+export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Survivor {
+  /** While paused: what resume() goes on with. */
+  let parts: DaemonParts | undefined;
+  const keys = (): Map<number, string> =>
+    new Map(
+      running.daemon
+        .allClients()
+        .filter(({ socket }) => socket !== undefined)
+        .map((client) => [client.connection, clientKey(client)]),
+    );
+  /** A new daemon over the arena, as the program after us has left it. */
+  const continueAlone = (touched: ReadonlySet<string>): void => {
+    const { memory, daemon, listeners } = running;
+    const known = keys();
+    const kept = parts ?? daemon.parts();
+    const clients = kept.clients.map((client) => {
+      const isTouched = touched.has(known.get(client.connection) ?? "");
+      return isTouched ? { ...client, socket: undefined } : client;
+    });
+    memory.grow(statOf(memory.fd.number).size);
+    daemon.unmapRings();
+    for (const client of daemon.allClients()) {
+      if (touched.has(clientKey(client))) client.hangUp();
+    }
+    running.daemon = makeDaemon(running, continueStore);
+    running.daemon.adopt(clients, true);
+    for (const listener of listeners) running.daemon.listen(listener);
+    parts = undefined;
+  };
+  return {
+    kind: STORE_KIND,
+    stateVersion: STORE_STATE_VERSION,
+    settings: "",
+    obstacles: () => [],
+    counts() {
+      const { daemon, memory } = running;
+      const { nodes, watches, transactions, connections, domains } = daemon.store.counts();
+      const bytes = memory.buffer.byteLength;
+      return { nodes, watches, transactions, connections, domains, arena_bytes: bytes };
+    },
+    snapshot(): Snapshot {
+      const { memory } = running;
+      const arena = () => ({ address: memory.address, bytes: memory.buffer.byteLength });
+      return new ArenaCopy(arena, () => running.daemon.store.digest());
+    },
+    descriptors: () => descriptorsOf(running),
+    pause() {
+      running.daemon.pause();
+      parts = running.daemon.parts();
+    },
+    resume(outcome) {
+      parts = undefined;
+      running.daemon.resume();
+      answerAsker(running, outcome);
+    },
+    difference() {
+      const known = keys();
+      const { hypervisor, listeners, pidFile, asker } = running;
+      const { eventFd, changePort } = hypervisor;
+      const keyOf = (connection: number): string | null => known.get(connection) ?? null;
+      return encodeLiveParts(parts ?? running.daemon.parts(), keyOf, {
+        listeners: listeners.map((_, index) => listenerKey(index)),
+        events: eventFd === undefined ? null : [EVENTS_KEY, changePort],
+        pid_file: pidFile === undefined ? null : PID_FILE_KEY,
+        asker: asker ?? null,
+      });
+    },
+    digest: () => running.daemon.store.digest(),
+    probe: storeProbe,
+    adoptAgain(touched, outcome) {
+      continueAlone(touched);
+      running.daemon.resume();
+      answerAsker(running, outcome);
+    },
+    leave() {
+      running.daemon.unmapRings();
+      leave();
+    },
+  };
+}
+
+const EVENTS_KEY = "events";
+const listenerKey = (index: number): string => `listener ${index}`;
+
+function descriptorsOf(running: Running): CarriedDescriptor[] {
+  const { memory, hypervisor, listeners, pidFile, daemon } = running;
+  const { eventFd } = hypervisor;
+  const carried: CarriedDescriptor[] = [{ key: ARENA_KEY, fd: memory.fd }];
+  listeners.forEach((fd, index) => carried.push({ key: listenerKey(index), fd }));
+  if (eventFd !== undefined) carried.push({ key: EVENTS_KEY, fd: eventFd });
+  if (pidFile !== undefined) carried.push({ key: PID_FILE_KEY, fd: pidFile.fd });
+  for (const client of daemon.allClients()) {
+    if (client.socket !== undefined) carried.push({ key: clientKey(client), fd: client.socket });
+  }
+  return carried;
+}

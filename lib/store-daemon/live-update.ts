@@ -1,0 +1,321 @@
+// CONTROL live-update of the store daemon, as xenstore-control asks for it (the C daemon's answers,
+// xen tools/xenstored/lu.c), and our own orders beside it:
+//
+//   -f FILE            this binary; the session belongs to the connection that says so
+//   -c CMDLINE         its words, split at blanks, in place of ours
+//   -s [-t S] [-F] [-v N]   do it; answered when it is done, by whoever serves then. Nothing waits
+//                      for clients here: -F changes nothing. -v is of the C daemon's stream: checked
+//   -a                 forget it
+//   --order JSON       a whole order of `agent live-update`, answered with a report
+//   --status           what could be carried now, and how the last update went
+
+import * as v from "valibot";
+import { RefusedError, SystemError } from "../base/index.ts";
+import {
+  ALREADY_ACTIVE,
+  loopWaiter,
+  type SelfCommand,
+  type Survivor,
+  type UpdateEnd,
+  Updater,
+  type UpdateOrder,
+  type Way,
+} from "../handover/index.ts";
+import { openForReading, statOf } from "../sys/index.ts";
+import type { ControlAnswer, ControlRequest } from "../xenstore/index.ts";
+import type { Client } from "./client.ts";
+import type { Asker } from "./live-parts.ts";
+import { answerAsker, answerOf } from "./live-survivor.ts";
+import type { Running } from "./running.ts";
+
+/** How this program was started, for starting it and its successors. */
+export interface StartedAs {
+  readonly self: SelfCommand;
+  readonly argv0: string;
+  readonly words: readonly string[];
+  readonly version: string;
+  /** Nobody waits for this very process: it made itself a daemon, or its manager takes MAINPID. */
+  readonly mayChangePid: boolean;
+}
+
+export interface LiveUpdateOptions {
+  readonly running: Running;
+  readonly survivor: Survivor;
+  readonly program: StartedAs;
+  readonly generation: number;
+  readonly log: (line: string) => void;
+}
+
+/** The order of `agent live-update`, as JSON. */
+export const StoreOrderSchema = v.strictObject({
+  binary: v.string(),
+  way: v.picklist(["auto", "promote", "in-place"]),
+  dry_run: v.boolean(),
+  max_pause_ms: v.nullable(v.number()),
+  sha256: v.nullable(v.string()),
+  prepare_ms: v.number(),
+});
+export type StoreOrder = v.InferOutput<typeof StoreOrderSchema>;
+
+interface Session {
+  readonly client: Client | undefined;
+  readonly binary: string;
+  words: readonly string[] | undefined;
+}
+
+const OK: ControlAnswer = { text: "OK" };
+const ACTIVE: ControlAnswer = { text: ALREADY_ACTIVE };
+const NO_SESSION: ControlAnswer = { text: "Not in live-update session." };
+const PREPARE_MS = 60_000;
+const PAUSE_MS = 5000;
+const ASKER_LOOK_MS = 50;
+const STREAM_VERSION_MAX = 2;
+const EXECUTE_MASK = 0o111;
+const MS_PER_SECOND = 1000;
+const WHOLE_NUMBER = /^[0-9]{1,9}$/;
+
+export class LiveUpdate {
+  private readonly options: LiveUpdateOptions;
+  private readonly updater: Updater;
+  private session: Session | undefined;
+
+  constructor(options: LiveUpdateOptions) {
+    this.options = options;
+    const { running, survivor, program, generation } = options;
+    this.updater = new Updater({
+      survivor,
+      waiter: loopWaiter(running.loop),
+      self: program.self,
+      argv0: program.argv0,
+      words: program.words,
+      environment: program.self.environment,
+      generation,
+    });
+  }
+
+  control(request: ControlRequest): ControlAnswer {
+    const [option = "", ...rest] = request.parameters;
+    switch (option) {
+      case "-f":
+        return rest.length === 1 ? this.choose(request, rest[0]!) : { error: "EINVAL" };
+      case "-c":
+        return rest.length === 1 ? this.setWords(request, rest[0]!) : { error: "EINVAL" };
+      case "-a":
+        return rest.length === 0 ? this.abort() : { error: "EINVAL" };
+      case "-s":
+        return this.startStock(request, rest);
+      case "--order":
+        return this.startOrdered(request, rest[0] ?? "");
+      case "--status":
+        return { text: JSON.stringify(this.status()) };
+      default:
+        return { error: "EINVAL" };
+    }
+  }
+
+  // ---- The stock session ----
+
+  private choose(request: ControlRequest, binary: string): ControlAnswer {
+    if (this.updater.isActive || this.current() !== undefined) return ACTIVE;
+    const wrong = whyUnfit(binary);
+    if (wrong !== undefined) return { text: wrong };
+    this.session = { client: this.clientOf(request), binary, words: undefined };
+    return OK;
+  }
+
+  private setWords(request: ControlRequest, line: string): ControlAnswer {
+    const session = this.sessionOf(request);
+    if (session === undefined) return NO_SESSION;
+    session.words = line.split(/[ \t]+/).filter((word) => word !== "");
+    return OK;
+  }
+
+  private abort(): ControlAnswer {
+    if (this.current() === undefined && !this.updater.isActive) {
+      return { text: "No live-update session active." };
+    }
+    this.session = undefined;
+    this.updater.cancel("Cancellation was requested");
+    return OK;
+  }
+
+  private startStock(request: ControlRequest, options: readonly string[]): ControlAnswer {
+    const session = this.sessionOf(request);
+    if (session === undefined) return NO_SESSION;
+    const found = stockOptions(options);
+    if (found === undefined) return { error: "EINVAL" };
+    if (found.version !== undefined && !isStreamVersion(found.version)) {
+      return { text: "Migration stream version not supported." };
+    }
+    this.session = undefined;
+    const { binary, words } = session;
+    return this.begin(
+      request,
+      {
+        binary,
+        words,
+        way: this.wayOf("auto"),
+        isDryRun: false,
+        sha256: undefined,
+        pauseMsMax: undefined,
+        prepareMs: found.seconds === 0 ? PREPARE_MS : found.seconds * MS_PER_SECOND,
+        pauseMs: PAUSE_MS,
+      },
+      false,
+    );
+  }
+
+  /** The session, unless its owner has gone: then nobody continues it. */
+  private current(): Session | undefined {
+    if (this.session?.client?.isClosed === true) this.session = undefined;
+    return this.session;
+  }
+
+  private sessionOf(request: ControlRequest): Session | undefined {
+    const session = this.current();
+    return session?.client === this.clientOf(request) ? session : undefined;
+  }
+
+  private clientOf({ connection }: ControlRequest): Client | undefined {
+    return this.options.running.daemon.client(connection);
+  }
+
+  // ---- Our own orders ----
+
+  private startOrdered(request: ControlRequest, text: string): ControlAnswer {
+    const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), StoreOrderSchema), text);
+    if (!parsed.success) return { error: "EINVAL" };
+    const order = parsed.output;
+    return this.begin(
+      request,
+      {
+        binary: order.binary,
+        words: undefined,
+        way: this.wayOf(order.way),
+        isDryRun: order.dry_run,
+        sha256: order.sha256 ?? undefined,
+        pauseMsMax: order.max_pause_ms ?? undefined,
+        prepareMs: order.prepare_ms,
+        pauseMs: PAUSE_MS,
+      },
+      true,
+    );
+  }
+
+  private wayOf(way: StoreOrder["way"]): Way {
+    if (way !== "auto") return way === "promote" ? "promote" : "in_place";
+    return this.options.program.mayChangePid ? "promote" : "in_place";
+  }
+
+  private begin(
+    { connection, requestId, transactionId }: ControlRequest,
+    order: UpdateOrder,
+    wantsReport: boolean,
+  ): ControlAnswer {
+    const { running, log } = this.options;
+    const asker: Asker = {
+      connection,
+      request_id: requestId,
+      transaction_id: transactionId,
+      wants_report: wantsReport,
+    };
+    if (this.updater.isActive)
+      return { text: answerOf(refused(ALREADY_ACTIVE, this), wantsReport) };
+    const client = running.daemon.client(connection);
+    try {
+      this.updater.start(order, (end) => {
+        if (end.kind !== "left") answerAsker(running, end);
+        log(lineOf(end));
+      });
+    } catch (error) {
+      if (!(error instanceof RefusedError) && !(error instanceof SystemError)) throw error;
+      return { text: answerOf(refused(error.message, this), wantsReport) };
+    }
+    running.asker = asker;
+    this.watchAsker(client);
+    return "later";
+  }
+
+  /** Whoever asked may take it back by going away. */
+  private watchAsker(client: Client | undefined): void {
+    const { running } = this.options;
+    running.loop.after(ASKER_LOOK_MS, () => {
+      if (!this.updater.isActive || client === undefined) return;
+      if (!client.isClosed) return this.watchAsker(client);
+      running.asker = undefined;
+      this.updater.cancel("whoever asked for the update has gone");
+    });
+  }
+
+  get report(): UpdateEnd["report"] | undefined {
+    return this.updater.report;
+  }
+
+  private status(): unknown {
+    const { survivor } = this.options;
+    return {
+      kind: "status",
+      generation: this.updater.generation,
+      is_active: this.updater.isActive,
+      way: this.wayOf("auto"),
+      carried: survivor.counts(),
+      blocked_by: survivor.obstacles(),
+      last: this.updater.lastEnd ?? null,
+    };
+  }
+}
+
+const lineOf = (end: UpdateEnd): string =>
+  end.kind === "left"
+    ? `live update: ${end.report.binary} serves now`
+    : end.kind === "rehearsed"
+      ? `live update: ${end.report.binary} could serve`
+      : `live update failed: ${end.reason}`;
+
+function refused(reason: string, { report }: LiveUpdate): UpdateEnd {
+  return { kind: "failed", reason, report: report ?? NO_REPORT };
+}
+
+const NO_REPORT: UpdateEnd["report"] = {
+  way: "promote",
+  generation: 0,
+  binary: "",
+  sha256: null,
+  version: null,
+  counts: {},
+  phases_ms: {},
+  pause_ms: { predicted: null, measured: null },
+};
+
+interface StockOptions {
+  readonly seconds: number;
+  readonly version: number | undefined;
+}
+
+/** What follows -s; undefined where it makes no sense. */
+function stockOptions(options: readonly string[]): StockOptions | undefined {
+  let seconds = 0;
+  let version: number | undefined;
+  for (let index = 0; index < options.length; index++) {
+    const option = options[index];
+    if (option === "-F") continue;
+    const value = options[++index] ?? "";
+    if ((option !== "-t" && option !== "-v") || !WHOLE_NUMBER.test(value)) return undefined;
+    if (option === "-t") seconds = Number(value);
+    else version = Number(value);
+  }
+  return { seconds, version };
+}
+
+const isStreamVersion = (version: number): boolean => version > 0 && version <= STREAM_VERSION_MAX;
+
+/** The C daemon's words for a file that cannot be executed. */
+function whyUnfit(path: string): string | undefined {
+  try {
+    using file = openForReading(path);
+    return (statOf(file.number).mode & EXECUTE_MASK) === 0 ? "File not executable." : undefined;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return "File not accessible.";
+  }
+}
