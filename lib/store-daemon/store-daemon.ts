@@ -1,8 +1,8 @@
 // The store daemon: a store in its arena, and around it the socket, the rings, and the loop.
 //
 // Theory of Operation. Everything runs in the loop's thread and nothing waits. The store carries
-// out requests and queues answers and events in outboxes; turns.ts moves bytes; domains.ts keeps rings
-// and event channels. What would outlive this program is all here in one place: the arena, the
+// out requests and queues answers and events in outboxes; turns.ts moves bytes; domains.ts keeps
+// rings and event channels. What would outlive this program is all here in one place: the arena, the
 // listening socket, the clients' sockets, the event channel descriptor, and for each client the
 // bytes of a request that came in part and those of answers that have not gone yet. pause() stops
 // everything at a point between two requests, parts() names all of it, and a new daemon made from
@@ -10,7 +10,6 @@
 
 import { SystemError } from "../base/index.ts";
 import {
-  acceptUnix,
   BufferPool,
   type Fd,
   type Loop,
@@ -25,6 +24,7 @@ import type {
   Outbox,
   XenStore,
 } from "../xenstore/index.ts";
+import { Acceptor } from "./acceptor.ts";
 import { Client } from "./client.ts";
 import type { DaemonOptions } from "./daemon-options.ts";
 import { Domains } from "./domains.ts";
@@ -41,8 +41,6 @@ const BUFFERS_BYTES_MAX = 512 * 1024 * 1024;
 const SOCKET_OUTPUT_BYTES_MAX = 32 * 1024 * 1024;
 /** What a domain may have waiting; further events are lost to it, as with the C daemon's quota. */
 const RING_OUTPUT_BYTES_MAX = 2 * 1024 * 1024;
-const ACCEPTED_PER_TURN = 64;
-const ACCEPT_PAUSE_MS = 1000;
 const EVENT_CHECK_MS = 1000;
 
 export class StoreDaemon implements Host {
@@ -51,7 +49,7 @@ export class StoreDaemon implements Host {
   private readonly loop: Loop;
   private readonly pool = new BufferPool(BUFFERS_BYTES_MAX);
   private readonly clients: (Client | undefined)[] = [];
-  private readonly listeners: Fd[] = [];
+  private readonly acceptor: Acceptor;
   private readonly domains: Domains;
   private readonly turns: Turns;
   /** Where the store leaves what is for a connection that is no more. */
@@ -65,6 +63,8 @@ export class StoreDaemon implements Host {
     this.options = options;
     this.loop = options.loop;
     this.nowhere = new ClientOutbox(this.pool, 0);
+    const { loop, log } = options;
+    this.acceptor = new Acceptor({ loop, log, accept: (socket) => this.accept(socket) });
     this.domains = new Domains(options.hypervisor, this.ringClients(), options.ownDomid);
     this.store = options.openStore(options.memory, this);
     this.turns = new Turns(this.store, { loop: this.loop, pool: this.pool, endings: this });
@@ -80,8 +80,7 @@ export class StoreDaemon implements Host {
 
   /** Serves the connections that come to a listening socket. */
   listen(listener: Fd): void {
-    this.listeners.push(listener);
-    if (!this.isPaused) this.watchListener(listener);
+    this.acceptor.add(listener);
   }
 
   get isServing(): boolean {
@@ -95,7 +94,7 @@ export class StoreDaemon implements Host {
     this.probe = undefined;
     this.isPaused = false;
     this.loop.onTurnEnd(() => this.endTurn());
-    for (const listener of this.listeners) this.watchListener(listener);
+    this.acceptor.resume();
     const { eventFd } = this.options.hypervisor;
     if (eventFd !== undefined) {
       this.loop.watch(eventFd, READY_MASK.readable, () => this.domains.takeEvents(this.store));
@@ -113,7 +112,7 @@ export class StoreDaemon implements Host {
     if (this.isPaused) return;
     this.isPaused = true;
     this.loop.onTurnEnd(() => false);
-    for (const listener of this.listeners) this.loop.forget(listener);
+    this.acceptor.pause();
     const { eventFd } = this.options.hypervisor;
     if (eventFd !== undefined) this.loop.forget(eventFd);
     for (const client of this.clients) {
@@ -126,7 +125,7 @@ export class StoreDaemon implements Host {
     const { hypervisor } = this.options;
     const { eventFd, changePort } = hypervisor;
     return {
-      listeners: this.listeners,
+      listeners: this.acceptor.listeners,
       events: eventFd === undefined ? undefined : { fd: eventFd, changePort },
       clients: this.allClients().map((client) => client.parts()),
     };
@@ -316,29 +315,6 @@ export class StoreDaemon implements Host {
         if (!isWaiting) this.turns.late.delete(client);
       }
     });
-  }
-
-  private watchListener(listener: Fd): void {
-    this.loop.watch(listener, READY_MASK.readable, () => this.acceptAll(listener));
-  }
-
-  private acceptAll(listener: Fd): void {
-    try {
-      for (let count = 0; count < ACCEPTED_PER_TURN; count++) {
-        const socket = acceptUnix(listener);
-        if (socket === undefined) return;
-        this.accept(socket);
-      }
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      if (error.failure.code === "ECONNABORTED") return;
-      // No descriptors are left: those who wait stay in the backlog for a while.
-      this.options.log(error.message);
-      this.loop.change(listener, 0);
-      this.loop.after(ACCEPT_PAUSE_MS, () => {
-        if (!this.isPaused) this.loop.change(listener, READY_MASK.readable);
-      });
-    }
   }
 
   private watchClient(client: Client, socket: Fd): void {
