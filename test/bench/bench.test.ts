@@ -5,6 +5,18 @@ import { join } from "node:path";
 import { ROOT } from "../helpers/source-files.ts";
 import type { Figure } from "./figures.ts";
 
+const OPERATIONS = 6;
+const times = (count: number, ...names: string[]): string[] =>
+  Array.from({ length: count }, () => names).flat();
+const RATE = [...times(OPERATIONS, "rate of store serve"), "rate of an epoll echo in Bun"];
+const [CPU, P99] = ["CPU of store serve", "p99 of store serve"];
+const STORE = [
+  ...times(2, ...RATE),
+  ...times(2 * OPERATIONS, CPU, CPU, P99),
+  "time of filling store serve",
+  "memory of store serve",
+  ...times(OPERATIONS, P99),
+];
 const COMPILER = Bun.which("cc");
 const why = COMPILER === null ? " (skipped: no C compiler here)" : "";
 
@@ -50,6 +62,7 @@ test.skipIf(COMPILER === null)(
       "peak memory of inspect",
       "peak memory of inspect --contents",
       "throughput of unpack into a pipe",
+      ...STORE,
     ]);
     for (const { ratio } of found) expect(ratio === null || ratio > 0).toBeTrue();
   },

@@ -14,6 +14,7 @@ import { helperPairs, type RelayBench, relayMemory, relayPairs } from "./relay.t
 import { compileC, compileHello, type Input, NO_INPUT, type Pairs, Runner } from "./runner.ts";
 import { packFigure } from "./pack.ts";
 import { squashFigures } from "./squash.ts";
+import { storeFigures, type StoreSizes } from "./store.ts";
 
 export interface Sizes {
   readonly memoryBytes: number;
@@ -21,6 +22,7 @@ export interface Sizes {
   readonly pipeMemoryBytes: number;
   readonly sparseMemoryBytes: number;
   readonly pairs: number;
+  readonly store: StoreSizes;
 }
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -29,6 +31,7 @@ export const FULL: Sizes = {
   pipeMemoryBytes: 4 * GIB,
   sparseMemoryBytes: 64 * GIB,
   pairs: 15,
+  store: { rounds: 5, seconds: 1, nodes: 100_000, connections: [64, 500] },
 };
 /** Says that everything still runs; its figures mean nothing. */
 export const QUICK: Sizes = {
@@ -36,6 +39,7 @@ export const QUICK: Sizes = {
   pipeMemoryBytes: 16 * MIB,
   sparseMemoryBytes: GIB,
   pairs: 1,
+  store: { rounds: 1, seconds: 0.02, nodes: 1000, connections: [4, 8] },
 };
 
 export interface Figure {
@@ -84,6 +88,7 @@ export async function figures(sizes: Sizes): Promise<Figure[]> {
     ...squashAndDiff(bench),
     ...inspectFigures(bench),
     ...unpackFigures(bench),
+    ...storeFigures(sizes.store, folder.path).map(withVerdict),
   ];
 }
 
@@ -271,6 +276,11 @@ function relayFigures({ runner, agent, hello, drain, place, sizes }: Bench): Fig
 }
 
 type Wanted = Figure["wanted"];
+
+const withVerdict = (found: Omit<Figure, "met">): Figure => ({
+  ...found,
+  met: found.ratio === null ? null : isMet(found.ratio, found.wanted),
+});
 
 /** More is better: the peer's time over ours. */
 function throughput(what: string, pairs: Pairs, wanted: Wanted): Figure {

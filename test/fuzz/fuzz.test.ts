@@ -1,9 +1,10 @@
 // Every fuzzer for a moment, each run with another seed. A failure prints SEED and FUZZER: with
 // both in the environment only that case runs. `bun run soak` runs a million.
 
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { CANARY, type Fuzzer, FUZZERS } from "./fuzzers.ts";
 import { FuzzFailure, runCase, runCases } from "./run-cases.ts";
+import { endStoreDaemons } from "./store-fuzzers.ts";
 
 const CASES_PER_SHARE = 400;
 const { SEED, FUZZER } = process.env;
@@ -20,6 +21,7 @@ function run(fuzzer: Fuzzer, cases: number): void {
 }
 
 describe("no damage breaks", () => {
+  afterAll(endStoreDaemons);
   test.each(FUZZERS.map((fuzzer) => [fuzzer.name, fuzzer] as const))(
     "%s",
     (name, fuzzer) => {

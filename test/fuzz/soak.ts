@@ -7,6 +7,7 @@ import { plural } from "../../lib/base/index.ts";
 import { ROOT } from "../helpers/source-files.ts";
 import { type Fuzzer, FUZZERS } from "./fuzzers.ts";
 import { FuzzFailure, runCase } from "./run-cases.ts";
+import { endStoreDaemons } from "./store-fuzzers.ts";
 import { seedOfCase } from "./random.ts";
 
 const CASES_DEFAULT = 1_000_000;
@@ -41,6 +42,7 @@ let warmBytes = 0;
 /** Turn by turn, so that memory is seen to be stable over all of them. */
 const counts = new Map(wanted.map((fuzzer) => [fuzzer.name, 0]));
 while (done < cases) for (const fuzzer of wanted) runTurn(fuzzer);
+endStoreDaemons();
 
 Bun.gc(true);
 const grownBytes = process.memoryUsage.rss() - (warmBytes || process.memoryUsage.rss());

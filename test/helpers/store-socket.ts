@@ -6,7 +6,7 @@ import { connectUnix, type Fd, PollSet, reserve, sendNow } from "../../lib/sys/i
 import { Inbox, type Message, messageBytes, OP, type OpName } from "./store-wire.ts";
 
 /** For a daemon that has to answer: nobody waits so long but where something is broken. */
-export const ANSWER_MS = 3_000;
+export const ANSWER_MS = 20_000;
 
 const buffer = new Uint8Array(64 * 1024);
 const outgoing = reserve(64 * 1024);

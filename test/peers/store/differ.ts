@@ -5,7 +5,7 @@ import type { StoreDaemon } from "../../helpers/store-peers.ts";
 import { isAllowed } from "./allowed.ts";
 import { Player, type Told } from "./play.ts";
 import type { Step } from "./steps.ts";
-import { opName, quoteBytes } from "../../helpers/store-wire.ts";
+import { OP, opName, quoteBytes } from "../../helpers/store-wire.ts";
 
 export interface Difference {
   readonly actor: string;
@@ -23,7 +23,8 @@ function play(daemon: StoreDaemon, steps: readonly Step[]): Told[] {
 
 /** The difference that comes first, by step; undefined where every actor was told the same. */
 export function findDifference([ours, peer]: Pair, steps: readonly Step[]): Difference | undefined {
-  const [left, right] = [byActor(play(ours, steps)), byActor(play(peer, steps))];
+  const toldBy = (daemon: StoreDaemon) => byActor(inOrder(steps, play(daemon, steps)));
+  const [left, right] = [toldBy(ours), toldBy(peer)];
   let first: Difference | undefined;
   for (const actor of new Set([...left.keys(), ...right.keys()])) {
     const [mine, theirs] = [left.get(actor) ?? [], right.get(actor) ?? []];
@@ -39,6 +40,19 @@ export function findDifference([ours, peer]: Pair, steps: readonly Step[]): Diff
     }
   }
   return first;
+}
+
+/**
+ * What RELEASE tells is put in one order. The C daemon answers it before its events where the
+ * domain's connection happens to be the one that it looks at next, and after them elsewhere.
+ */
+function inOrder(steps: readonly Step[], told: readonly Told[]): readonly Told[] {
+  return told.toSorted((one, other) => {
+    const step = steps[one.step]!;
+    const isOpen = one.step === other.step && step.kind === "ask" && step.op === OP.RELEASE;
+    if (isOpen) return one.text < other.text ? -1 : one.text > other.text ? 1 : 0;
+    return one.step - other.step;
+  });
 }
 
 const textOf = (told: Told | undefined): string => told?.text ?? "(nothing)";
