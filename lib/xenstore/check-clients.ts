@@ -20,7 +20,7 @@ import {
 } from "./layout.ts";
 import { PAYLOAD_BYTES_MAX } from "./limits.ts";
 import { chargeOfOverlay, overlaySum } from "./overlay.ts";
-import { Path, pathSum, ROOT_SUM } from "./path.ts";
+import { pathSum, ROOT_SUM } from "./path.ts";
 import { chargeOfWatch, watchSum } from "./watch.ts";
 
 /** Counts over all clients. */
@@ -47,9 +47,10 @@ function checkWatchPath(core: Core, tally: Tally, row: number): void {
   expect(length >= 0 && length <= 2 * PAYLOAD_BYTES_MAX, `a watched path of ${length} bytes`);
   tally.space.claimBlock(words[at + WATCH_PATH.block]!, row, length, "a watched path");
   const from = words[at + WATCH_PATH.block]! + 12;
-  const path = new Path(words[HEADER.seed]!);
+  const { path } = core;
+  path.clear();
   const isPath = length === 0 || path.take(arena.bytes, from, length, 0, true);
-  expect(isPath && path.prefixBytes === 0, "a watched path that is none");
+  expect(isPath && path.length === length, "a watched path that is none");
   const sum = pathSum(ROOT_SUM, arena.bytes, from, from + length);
   expect(words[at + WATCH_PATH.pathSum] === sum, "a watched path has another sum");
   expect(words[at + WATCH_PATH.levels] === path.levels, "a watched path has other levels");

@@ -5,7 +5,7 @@ import { expect } from "./check-space.ts";
 import type { Core } from "./core.ts";
 import { HEADER, KIND, NODE, ROW_WORDS } from "./layout.ts";
 import { PATH_BYTES_MAX, PAYLOAD_BYTES_MAX } from "./limits.ts";
-import { pathSum, ROOT_SUM, Path } from "./path.ts";
+import { type Path, pathSum, ROOT_SUM } from "./path.ts";
 import {
   chargeOf,
   contentSumOf,
@@ -115,7 +115,7 @@ function claimRemoved(core: Core, tally: Tally, top: number): void {
 
 export function checkTree(core: Core, tally: Tally): void {
   const { words } = core.arena;
-  const path = new Path(words[HEADER.seed]!);
+  const path = core.walk;
   const count =
     checkTop(core, tally, path, "/", words[HEADER.root]!) +
     checkTop(core, tally, path, "@releaseDomain", words[HEADER.releaseNode]!) +

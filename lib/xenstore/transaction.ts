@@ -292,7 +292,7 @@ function ensureParents(core: Core, transaction: number, levels: number): void {
   for (level++; level < levels; level++) {
     const overlay = findOverlay(core, transaction, core.walk, level);
     viewOverlay(core, core.view, overlay);
-    makeNode(core, copyPermissions(core), level, 0);
+    makeNode(core, copyPermissions(core), level, core.arena.get64(HEADER.storeGeneration));
   }
 }
 
