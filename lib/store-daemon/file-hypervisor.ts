@@ -8,11 +8,12 @@
 //             domain N is port 100 + N
 //   kick.N    FIFO, where it is wanted: a byte comes when domain N is notified
 
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import {
   EventChannels,
   makeFifo,
+  makeFolders,
   mapSharedPage,
   openForBoth,
   openOrCreate,
@@ -40,7 +41,7 @@ export class FileHypervisor implements Hypervisor {
   /** Makes what is missing in the folder. Throws SystemError. */
   constructor(folder: string, inheritedEvents: Fd | undefined) {
     this.folder = folder;
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
     const fifo = join(folder, "evtchn");
     if (!existsSync(fifo)) makeFifo(fifo);
     this.eventFd = inheritedEvents ?? openForBoth(fifo);

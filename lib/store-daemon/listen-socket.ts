@@ -4,10 +4,17 @@
 // XENSTORED_RUNDIR, else in /run/xenstored. Only its owner may use it. One that nobody serves is
 // replaced; one that is served is left alone.
 
-import { mkdirSync, statSync, unlinkSync } from "node:fs";
+import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { RefusedError, SystemError } from "../base/index.ts";
-import { bindUnix, connectUnix, type Environment, type Fd } from "../sys/index.ts";
+import {
+  bindUnix,
+  connectUnix,
+  type Environment,
+  type Fd,
+  makeFolders,
+  removeName,
+} from "../sys/index.ts";
 
 const RUN_FOLDER = "/run/xenstored";
 const OWNER_ONLY_UMASK = 0o177;
@@ -22,7 +29,7 @@ export function socketPath({ XENSTORED_PATH, XENSTORED_RUNDIR }: Environment): s
 
 /** Listens on the path. Throws RefusedError when somebody else does, SystemError. */
 export function listenOn(path: string): Fd {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  makeFolders(dirname(path));
   if (isServed(path)) {
     throw new RefusedError(`Cannot listen on "${path}": another xenstore daemon serves it`);
   }
@@ -38,7 +45,7 @@ export function listenOn(path: string): Fd {
 /** Removes the socket of this path; anything else that stands there is left alone. */
 export function removeSocket(path: string): void {
   const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats?.isSocket() === true) unlinkSync(path);
+  if (stats?.isSocket() === true) removeName(path);
 }
 
 function isServed(path: string): boolean {

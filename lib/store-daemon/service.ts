@@ -100,6 +100,8 @@ class Service {
   private readonly traces: Traces;
   private running: Running | undefined;
   private update: LiveUpdate | undefined;
+  /** The service manager made the socket, or keeps it for us: it stays where it is. */
+  private isManagersSocket = false;
   /** Somebody else serves: what there is belongs to them. */
   private isOthers = false;
   /** Why nothing was served. */
@@ -118,9 +120,14 @@ class Service {
     const { options, loop } = this;
     const { environment, log } = options;
     const passed = sortPassed(passedDescriptors(environment, process.pid));
-    const pidFile = optional(options.pidFile, (path) => new PidFile(path, process.pid, undefined));
+    using undo = new DisposableStack(); // A start that fails leaves nothing behind.
+    const pidFile = optional(options.pidFile, (path) => {
+      return undo.use(new PidFile(path, process.pid, undefined));
+    });
     const path = passed.listeners.length === 0 ? options.socketPath : undefined;
+    this.isManagersSocket = path === undefined;
     const socket = optional(path, listenOn);
+    if (path !== undefined) undo.defer(() => removeSocket(path));
     const listeners = socket === undefined ? passed.listeners : [socket];
     const hypervisor = openHypervisor(options, undefined);
     const memory = passed.arena ?? createGrowingMemory("xenstore", ARENA_BYTES);
@@ -138,6 +145,7 @@ class Service {
     for (const listener of listeners) daemon.listen(listener);
     this.replaceable(this.running, 0);
     this.serve(this.running);
+    undo.move();
     tellReady(options, memory.fd, listeners);
   }
 
@@ -181,7 +189,11 @@ class Service {
     if (this.failure !== undefined) throw new RefusedError(this.failure);
     if (this.isOthers || running === undefined) return;
     notifyManager(options.environment, { STOPPING: 1 }, []);
-    if (options.socketPath !== undefined) removeSocket(options.socketPath);
+    if (options.socketPath !== undefined && !this.isManagersSocket) {
+      // Kept, it would be a socket that nobody can find.
+      notifyManager(options.environment, { FDSTOREREMOVE: 1, FDNAME: LISTENER_NAME }, []);
+      removeSocket(options.socketPath);
+    }
     running.pidFile?.[Symbol.dispose]();
     running.hypervisor[Symbol.dispose]();
     running.memory[Symbol.dispose]();

@@ -9,13 +9,7 @@
 // that goes on where this one stopped.
 
 import { SystemError } from "../base/index.ts";
-import {
-  BufferPool,
-  type Fd,
-  type Loop,
-  monotonicMs,
-  READY_MASK,
-} from "../sys/index.ts";
+import { BufferPool, type Fd, type Loop, monotonicMs, READY_MASK } from "../sys/index.ts";
 import type {
   ControlAnswer,
   ControlRequest,

@@ -1,9 +1,9 @@
 // Which logs of requests are kept at the moment: CONTROL can begin one, or change its switches.
 
-import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { SystemError } from "../base/index.ts";
 import { AccessLog, type RequestTrace, traceTogether, WireTrace } from "./request-trace.ts";
+import { makeFolders } from "../sys/index.ts";
 import { LogFile } from "./log-file.ts";
 
 export interface AccessLogOptions {
@@ -35,7 +35,7 @@ export class Traces {
     if (options.traceFile !== undefined) this.wire = this.open(options.traceFile);
     const { accessLog } = options;
     if (accessLog === undefined) return;
-    mkdirSync(dirname(accessLog.path), { recursive: true });
+    makeFolders(dirname(accessLog.path));
     this.access = new AccessLog(new LogFile(accessLog), accessLog.withReads);
   }
 

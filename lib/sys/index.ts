@@ -61,6 +61,7 @@ export { Loop, READY_MASK } from "./loop.ts";
 export type { ReadyHandler, Timer } from "./loop.ts";
 export { isRangeCached, mapWindow, Window, WINDOW_BYTES_MAX } from "./mapping.ts";
 export type { MapResult } from "./mapping.ts";
+export { makeFolders, removeName } from "./make-folders.ts";
 export { createMemfd, resizeFile, SEAL_MASK, sealMemfd, sealsOf } from "./memfd.ts";
 export { createNewFile, NewFile } from "./new-file.ts";
 export type { Existing, FileIdentity, NewFileOptions } from "./new-file.ts";

@@ -59,6 +59,11 @@ export class ServiceManager implements Disposable {
     }
   }
 
+  /** Takes the messages that are there. */
+  takeAll(): void {
+    while (this.poll.wait(0)) this.take();
+  }
+
   private take(): string[] {
     const received = receiveDescriptors(this.socket, MESSAGE_BYTES_MAX);
     if (received === undefined) return [];
@@ -67,6 +72,10 @@ export class ServiceManager implements Disposable {
     const lines = text.split("\n");
     const name = lines.find((line) => line.startsWith("FDNAME="))?.slice("FDNAME=".length);
     const [fd] = received.descriptors;
+    if (lines.includes("FDSTOREREMOVE=1") && name !== undefined) {
+      this.stored.get(name)?.[Symbol.dispose]();
+      this.stored.delete(name);
+    }
     if (lines.includes("FDSTORE=1") && name !== undefined && fd !== undefined) {
       this.stored.get(name)?.[Symbol.dispose]();
       this.stored.set(name, fd);

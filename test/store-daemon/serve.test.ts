@@ -87,6 +87,16 @@ describe("its pid file", () => {
   }, 30_000);
 });
 
+test("a start that fails leaves neither a socket nor a pid file", () => {
+  using place = setUp();
+  writeFileSync(place.path("file"), "");
+  const words = ["--hypervisor", place.path("file/below"), "--pid-file", place.path("pid")];
+  const command = agentCommand("store", "serve", "--socket", place.path("s"), ...words);
+  const { status, stderr } = run(command, {});
+  expect([status, stderr]).toEqual([1, expect.stringContaining("Cannot make folder")]);
+  expect([place.path("s"), place.path("pid")].filter((path) => existsSync(path))).toEqual([]);
+}, 30_000);
+
 describe("its service manager", () => {
   test("hears that it lives", () => {
     using place = setUp();
@@ -128,6 +138,22 @@ describe("its service manager", () => {
     expect(waiting.ask("CONTROL", "check\0", 0)?.body).toBe("OK\0");
   }, 60_000);
 });
+
+test("a restart by its manager keeps the store, and finds a socket that clients can find", async () => {
+  using place = setUp();
+  const { manager } = place;
+  for (const round of ["first", "second", "third"]) {
+    const child = manager.start(place.command, {});
+    manager.waitFor("FDNAME=listen");
+    using client = new StoreSocket(place.path("s"));
+    expect(client.ask("WRITE", `/${round}\0x`, 0)?.body).toBe("OK\0");
+    expect(client.ask("READ", "/first\0", 0)?.body).toBe("x");
+    child.kill("SIGTERM");
+    expect(await ended(child)).toBe(0);
+    manager.waitFor("STOPPING=1");
+    manager.takeAll();
+  }
+}, 60_000);
 
 describe("its logs", () => {
   test("every request and answer; who changed what; opened anew by SIGHUP", async () => {
