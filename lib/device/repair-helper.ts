@@ -248,8 +248,7 @@ class Client implements Disposable {
       return;
     }
     // Held until the answer is on its way: without one, passt does not know that they are frozen.
-    if (command === "on") this.hold(message);
-    else message[Symbol.dispose]();
+    this.hold(message);
     try {
       const sent = sendDescriptors(socket, message.bytes, []);
       if (sent === 0) throw new RefusedError(`Cannot answer "${this.path}": it does not read`);
@@ -258,12 +257,14 @@ class Client implements Disposable {
       this.fail(error.message);
       return;
     }
-    if (sockets.length < DESCRIPTORS_MAX) this.release(); // The last batch: see above.
+    // The last batch of a transfer: see above.
+    if (command !== "on" || sockets.length < DESCRIPTORS_MAX) this.release();
     this.tell({ kind: "done", command, count: sockets.length, path: this.path });
   }
 
   private hold(message: Received): void {
     this.held.push(message);
+    if (message.descriptors.length < DESCRIPTORS_MAX) return; // Only while it is answered.
     if (this.holdTimer !== undefined) this.options.loop.cancel(this.holdTimer);
     this.holdTimer = this.options.loop.after(HOLD_MS, () => this.release());
   }

@@ -53,23 +53,22 @@ export function repairBatch(
 }
 
 function freeze(sockets: readonly number[]): RepairFailure | undefined {
-  // All are looked at first: a batch that cannot be done is not begun.
-  for (const [index, socket] of sockets.entries()) {
-    const state = tcpStateOf(socket);
-    const none = { index, errno: 0, takenBack: 0 };
-    if (state === undefined) return { ...none, reason: "not_tcp" };
-    // passt's target freezes new sockets, which are not connected yet; a closed one may be.
-    if (state === TCP_STATE.listen) return { ...none, reason: "listening" };
+  // All are looked at first: a batch with something else in it is not begun. What was frozen before
+  // is not ours to take back.
+  const wasFrozen: boolean[] = [];
+  for (let index = 0; index < sockets.length; index++) {
+    const state = isInRepair(sockets[index]!);
+    if (state === undefined) return { index, reason: "not_tcp", errno: 0, takenBack: 0 };
+    wasFrozen.push(state);
   }
-  // One that was frozen before is not ours to take back.
-  const changed: number[] = [];
-  for (const [index, socket] of sockets.entries()) {
-    const wasFrozen = isInRepair(socket) === true;
-    const errno = setRepair(socket, REPAIR.on);
-    if (errno !== 0) {
-      return { index, reason: "kernel", errno, takenBack: takeBack(changed) };
-    }
-    if (!wasFrozen) changed.push(socket);
+  for (let index = 0; index < sockets.length; index++) {
+    const errno = setRepair(sockets[index]!, REPAIR.on);
+    if (errno === 0) continue;
+    const changed = sockets.slice(0, index).filter((_, before) => wasFrozen[before] === false);
+    // To a socket that listens the kernel gives the errno of a missing capability.
+    const isListening = tcpStateOf(sockets[index]!) === TCP_STATE.listen;
+    const reason = isListening ? "listening" : "kernel";
+    return { index, reason, errno, takenBack: takeBack(changed) };
   }
   return undefined;
 }

@@ -50,7 +50,7 @@ describe(deviceTitle("a guest of passt"), () => {
     const words = ["--listen", at("guest.sock"), "--backend", old, "--mask-features", "guest-csum"];
     guest.start("proxy", agentCommand("device", "proxy", ...words));
     await until("the proxy", () => existsSync(control));
-    await guest.boot(at("guest.sock"));
+    await guest.boot(at("guest.sock"), "ticks");
   }, BOOT_MS);
 
   afterAll(async () => {

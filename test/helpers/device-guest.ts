@@ -21,6 +21,7 @@ const HOST_ADDRESS = "169.254.2.2";
 const PORT = 9000;
 const TICK_MICROSECONDS = 50_000;
 const MEMORY = "128M";
+const BOOT_MS = 60_000;
 
 const MODULES = ["failover", "net_failover", "virtio_net"] as const;
 
@@ -31,6 +32,9 @@ for module in ${MODULES.join(" ")}; do /bin/busybox insmod /$module.ko; done
 /bin/busybox ip link set lo up
 /bin/busybox ip addr add ${GUEST_ADDRESS}/16 dev eth0
 /bin/busybox ip link set eth0 up
+if /bin/busybox grep -q bulk /proc/cmdline; then
+  /bin/busybox nc ${HOST_ADDRESS} ${PORT} < /dev/zero
+fi
 (n=0; while true; do n=$((n+1)); echo "tick $n"; /bin/busybox usleep ${TICK_MICROSECONDS}; done) |
   /bin/busybox nc ${HOST_ADDRESS} ${PORT}
 echo "guest: connection over"
@@ -39,7 +43,7 @@ echo "guest: connection over"
 
 /** The RAM disk, made once; beside other temporary files. */
 function ramDisk(): string {
-  const path = join(tmpdir(), `agent-device-guest-${process.getuid?.() ?? 0}-1.cpio`);
+  const path = join(tmpdir(), `agent-device-guest-${process.getuid?.() ?? 0}-2.cpio`);
   if (existsSync(path)) return path;
   const [release = ""] = devicePartNames("usr/lib/modules");
   const modules = MODULES.map((name) => {
@@ -134,12 +138,13 @@ export class DeviceGuest implements AsyncDisposable {
    * Starts who the guest talks to, then the guest on a vhost-user socket; waits for its first
    * words.
    */
-  async boot(socket: string): Promise<void> {
-    const server = this.start("server", programCommand("tick-server", String(PORT)));
+  async boot(socket: string, what: "ticks" | "bulk"): Promise<void> {
+    const program = what === "bulk" ? "bulk-server" : "tick-server";
+    const server = this.start("server", programCommand(program, String(PORT)));
     void collect(server.stdout, (text) => {
-      this.heard += text;
+      this.heard = what === "bulk" ? text : this.heard + text; // Of bulk only the last counts.
     });
-    await until("the server", () => this.heard.includes("listening"));
+    await until("the server", () => this.heard !== "");
     const [kernel = ""] = devicePartNames("boot").filter((file) => file.startsWith("vmlinuz"));
     const qemu = this.start(
       "qemu",
@@ -150,7 +155,7 @@ export class DeviceGuest implements AsyncDisposable {
         ...["-machine", "q35,memory-backend=ram", "-accel", "tcg"],
         ...["-object", `memory-backend-memfd,id=ram,share=on,size=${MEMORY}`, "-m", MEMORY],
         ...["-kernel", devicePartFile(`boot/${kernel}`), "-initrd", ramDisk()],
-        ...["-append", "console=ttyS0 quiet panic=-1", "-serial", "stdio"],
+        ...["-append", `console=ttyS0 quiet panic=-1 ${what}`, "-serial", "stdio"],
         ...["-chardev", `socket,id=net,path=${socket}`],
         ...["-netdev", "vhost-user,id=net0,chardev=net"],
         ...["-device", "virtio-net-pci,netdev=net0,romfile=,mac=52:54:00:12:34:56"],
@@ -159,7 +164,20 @@ export class DeviceGuest implements AsyncDisposable {
     void collect(qemu.stdout, (text) => {
       this.console += text;
     });
-    await until("the guest's first words", () => this.ticks > 3, 60_000);
+    this.qemu = qemu;
+    const speaks = (): boolean => (what === "bulk" ? this.bytes > 0 : this.ticks > 3);
+    await until("the guest's first words", speaks, BOOT_MS);
+  }
+
+  /** Stops the guest's processors, or lets them go on. */
+  pause(isPaused: boolean): void {
+    this.qemu?.kill(isPaused ? "SIGSTOP" : "SIGCONT");
+  }
+  private qemu: Child | undefined;
+
+  /** How many bytes a guest that sends in bulk has sent, as the server told last. */
+  get bytes(): number {
+    return Number(this.heard.match(/bytes (\d+)\n(?![^]*bytes)/)?.[1] ?? 0);
   }
 
   /** The last number that the server has heard. */

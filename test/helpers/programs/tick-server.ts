@@ -17,3 +17,5 @@ Bun.listen({
   },
 });
 console.log("listening");
+
+export {}; // A module: its names are its own.
