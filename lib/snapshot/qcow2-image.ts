@@ -180,6 +180,10 @@ class Reader {
   private snapshots(header: Row<typeof HEADER>): InternalSnapshot[] {
     const start = this.count(header.snapshots_offset, "snapshots_offset");
     const found: InternalSnapshot[] = [];
+    const isPlace = start > 0 && start % 2 ** header.cluster_bits === 0;
+    if (header.nb_snapshots > 0 && !isPlace) {
+      throw this.bad(`its snapshot table is at offset 0x${start.toString(16)}`);
+    }
     let fileOffset = start;
     for (let index = 0; index < header.nb_snapshots; index++) {
       if (fileOffset - start > SNAPSHOT_TABLE_BYTES_MAX)

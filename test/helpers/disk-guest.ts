@@ -1,6 +1,5 @@
 // A real QEMU with disks and no guest in it: what writes to the disks is QEMU's own qemu-io command.
 
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Monitor } from "../../lib/snapshot/monitor.ts";
 import { connectQmp } from "../../lib/snapshot/qmp-client.ts";
@@ -28,6 +27,7 @@ export interface DiskGuest extends AsyncDisposable {
   quit(): Promise<void>;
 }
 
+const START_MS = 15_000;
 export const LIMITS = { greetingMs: 2000, replyMs: 10_000 } as const;
 
 export function makeImage(path: string, format: "qcow2" | "raw", size = "16M"): GuestDisk {
@@ -48,6 +48,8 @@ export interface GuestOptions {
   readonly disks: readonly GuestDisk[];
   /** Running from the start, or as -S leaves it. */
   readonly isRunning: boolean;
+  /** Without it none: no processor and no memory either. */
+  readonly machine?: string;
   readonly arguments?: readonly string[];
 }
 
@@ -55,7 +57,15 @@ export async function startGuest(options: GuestOptions): Promise<DiskGuest> {
   const { folder, name, disks, isRunning } = options;
   const qmp = join(folder, `${name}.qmp`);
   const own = join(folder, `${name}.own`);
-  const words = ["-machine", "none", "-nodefaults", "-display", "none", "-name", name];
+  const words = [
+    "-machine",
+    options.machine ?? "none",
+    "-nodefaults",
+    "-display",
+    "none",
+    "-name",
+    name,
+  ];
   if (!isRunning) words.push("-S");
   for (const path of [qmp, own]) words.push("-qmp", `unix:${path},server=on,wait=off`);
   for (const { id, path, format } of disks) {
@@ -66,8 +76,9 @@ export async function startGuest(options: GuestOptions): Promise<DiskGuest> {
   const child = Bun.spawn([...start, ...words, ...(options.arguments ?? [])], {
     stdio: ["ignore", "ignore", "inherit"],
   });
-  while (!existsSync(own) && child.exitCode === null) await Bun.sleep(2);
-  const monitor = await connectQmp({ path: own, name: `own monitor of ${name}`, ...LIMITS });
+  const monitor = await patiently(child, () =>
+    connectQmp({ path: own, name: `own monitor of ${name}`, ...LIMITS, greetingMs: 1000 }),
+  );
   const io = async (disk: string, command: string): Promise<string> => {
     const line = `qemu-io ${disk} "${command}"`;
     return String(await monitor.execute("human-monitor-command", { "command-line": line }));
@@ -105,6 +116,17 @@ export async function startGuest(options: GuestOptions): Promise<DiskGuest> {
       await end();
     },
   };
+}
+
+/** Until it listens; one that connects too early is not greeted. */
+async function patiently<T>(child: Bun.Subprocess, connect: () => Promise<T>): Promise<T> {
+  for (const untilMs = performance.now() + START_MS; ; await Bun.sleep(2)) {
+    try {
+      return await connect();
+    } catch (error) {
+      if (performance.now() > untilMs || child.exitCode !== null) throw error;
+    }
+  }
 }
 
 /** Bytes of a stopped image, as a fresh reader sees them through its whole chain. */
