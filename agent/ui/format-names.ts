@@ -6,4 +6,5 @@ export const FORMAT_NAMES = {
   libxc: "libxc stream",
   xapi: "xenopsd suspend image",
   legacy: "legacy stream",
+  "colo-back": "COLO back channel",
 } as const;

@@ -62,7 +62,11 @@ function whatItIs(report: VerifyReport): string {
   return parts.join(", ");
 }
 
-function whatItHolds({ records, pages, end_offset: end }: VerifyReport): string {
+function whatItHolds({ format, records, pages, end_offset: end }: VerifyReport): string {
+  if (format === "colo-back") {
+    const dirty = `${formatCount(pages.sent)} dirty pfns told`;
+    return `${plural(records, "record")}, ${dirty}, ends at ${hex(end)}`;
+  }
   const distinct = pages.distinct === null ? "" : `, ${formatCount(pages.distinct)} distinct`;
   const withData = `${formatCount(pages.with_data)} with contents`;
   const sent = `${formatCount(pages.sent)} pages sent (${withData}${distinct})`;

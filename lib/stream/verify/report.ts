@@ -5,8 +5,7 @@
 
 import * as v from "valibot";
 
-const count = (text: string) =>
-  v.pipe(v.number(), v.integer(), v.minValue(0), v.description(text));
+const count = (text: string) => v.pipe(v.number(), v.integer(), v.minValue(0), v.description(text));
 const text = (what: string) => v.pipe(v.string(), v.description(what));
 const flag = (what: string) => v.pipe(v.boolean(), v.description(what));
 
@@ -52,7 +51,10 @@ export const VerifyReportSchema = v.strictObject({
     v.picklist(["good", "bad", "unrecognised"]),
     v.description("good: no errors; unrecognised: no guest-state stream at all"),
   ),
-  format: v.nullable(v.picklist(["xl", "libxl", "libxc", "xapi", "legacy"])),
+  format: v.pipe(
+    v.nullable(v.picklist(["xl", "libxl", "libxc", "xapi", "legacy", "colo-back"])),
+    v.description("colo-back: what COLO's secondary sends to the primary"),
+  ),
   compression: v.nullable(v.picklist(["zstd", "gzip"])),
   kind: v.pipe(
     v.picklist(["plain", "remus", "colo"]),

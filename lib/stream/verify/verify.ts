@@ -17,6 +17,7 @@ import {
 } from "../walk/index.ts";
 import { XAPI_HEADER, xapiRecordOf } from "../xapi/index.ts";
 import { CONFIG_JSON_MASK, SAVE_HEADER } from "../xl/index.ts";
+import { checkBackChannel, isBackChannel } from "./colo-back.ts";
 import { FindingLog } from "./finding-log.ts";
 import { LegacyChecker } from "./legacy.ts";
 import { LibxcChecker } from "./libxc.ts";
@@ -50,9 +51,35 @@ export interface VerifyListener {
 
 /** Walks `source` to its end and checks everything. Throws SystemError and Bug only. */
 export function verifyStream(source: Source, options: VerifyOptions): VerifyReport {
+  if (options.format === undefined && isBackChannel(source)) {
+    return verifyBackChannel(source, options);
+  }
   const visitor = new Verifier(options);
   const end = walk(source, visitor, options);
   return visitor.report(end, { input: source.name, compression: options.compression });
+}
+
+/** COLO's other direction: no stream of a guest, and none of what is in one. */
+function verifyBackChannel(source: Source, options: VerifyOptions): VerifyReport {
+  const log = new FindingLog(options.limit, options.listener.finding);
+  const facts = checkBackChannel(source, log);
+  return {
+    input: source.name,
+    verdict: log.errors > 0 ? "bad" : "good",
+    format: "colo-back",
+    compression: options.compression ?? null,
+    kind: "colo",
+    end_offset: source.position,
+    records: facts.records,
+    guest: { name: null, type: null, xen: null, libxc_version: null },
+    pages: { sent: facts.pfns, with_data: 0, distinct: facts.distinct ?? null },
+    checkpoints: { complete: facts.lists, last_end_offset: null, failover: null },
+    trailing: null,
+    errors: log.errors,
+    warnings: log.warnings,
+    strict_warnings: log.strictWarnings,
+    findings: log.findings.map(reportFinding),
+  };
 }
 
 class Verifier implements Visitor {
