@@ -62,6 +62,11 @@ test.skipIf(COMPILER === null)(
       "peak memory of inspect",
       "peak memory of inspect --contents",
       "throughput of unpack into a pipe",
+      "throughput of checkpoint receive",
+      "throughput of checkpoint restore",
+      "throughput of checkpoint restore",
+      "time of recovery on start",
+      "peak memory of checkpoint receive",
       ...STORE,
     ]);
     for (const { ratio } of found) expect(ratio === null || ratio > 0).toBeTrue();

@@ -7,6 +7,7 @@ import { sampleStream } from "../../lib/stream/index.ts";
 import { builtBinary } from "../helpers/binary.ts";
 import { referenceTool } from "../helpers/xen-utils.ts";
 import { benchFolder, writeBigStream } from "./big-stream.ts";
+import { checkpointFigures } from "./checkpoint.ts";
 import { convertPairs } from "./convert.ts";
 import { imageFigures } from "./image.ts";
 import { inspectMemory, inspectPairs } from "./inspect.ts";
@@ -88,6 +89,7 @@ export async function figures(sizes: Sizes): Promise<Figure[]> {
     ...squashAndDiff(bench),
     ...inspectFigures(bench),
     ...unpackFigures(bench),
+    ...receiveAndRestore(bench),
     ...storeFigures(sizes.store, folder.path).map(withVerdict),
   ];
 }
@@ -227,6 +229,22 @@ function unpackFigures({ runner, agent, place, sizes }: Bench): Figure[] {
   const { memoryBytes, pairs } = sizes;
   const found = packFigure({ runner, agent, place, memoryBytes, pairs });
   return [throughput(found.what, found.pairs, found.wanted)];
+}
+
+function receiveAndRestore({ runner, agent, hello, place, sizes }: Bench): Figure[] {
+  const memoryBytes = Math.min(sizes.memoryBytes, GIB);
+  const found = checkpointFigures({ runner, agent, place, memoryBytes, pairs: sizes.pairs });
+  const { what, ownKib, mostKib } = found.memory;
+  const idleKib = runner.memory([hello], NO_INPUT).ownKib;
+  const ratio = (ownKib - idleKib) / mostKib;
+  const ours = `${mib(ownKib - idleKib)} above hello-world (${mib(idleKib)})`;
+  const most = { most: 1 };
+  return [
+    ...found.pairs.map((each) =>
+      (each.kind === "time" ? time : throughput)(each.what, each.pairs, each.wanted),
+    ),
+    { what, ours, peer: mib(mostKib), ratio, wanted: most, met: isMet(ratio, most) },
+  ];
 }
 
 function extractAndAssemble({ runner, agent, hello, place, sizes }: Bench): Figure[] {
