@@ -22,6 +22,7 @@ export { StoreDamagedError } from "./arena.ts";
 export { ARENA_VERSION } from "./layout.ts";
 export { requestBytes } from "./dispatch.ts";
 export { adoptStore, continueStore, formatStore } from "./open-store.ts";
+export { isArenaFile, stateOfArena } from "./state-of.ts";
 export { OUTCOME } from "./store.ts";
 export type {
   ConnectionInfo,

@@ -61,7 +61,7 @@ function touched(random: Random, path: string): TransactionNode {
   return {
     path,
     isRead: random(2) === 0,
-    isWritten: isDeleted || random(2) === 0,
+    isWritten: random(2) === 0,
     content: isDeleted ? null : { value, permissions: list },
     generation: count,
   };

@@ -3,6 +3,7 @@
 
 import { statSync } from "node:fs";
 import { RefusedError } from "../../../lib/base/index.ts";
+import { StreamError } from "../../../lib/bytes/index.ts";
 import {
   StoreClient,
   stateOfNodes,
@@ -14,13 +15,19 @@ import {
   borrow,
   duplicate,
   type Fd,
+  kindOf,
+  moveOffset,
   openForReading,
   readFully,
+  statOf,
   STDIN_FD,
 } from "../../../lib/sys/index.ts";
 import {
   decodeState,
   DUMP_BYTES_MAX,
+  isArenaFile,
+  stateOfArena,
+  StoreDamagedError,
   type StateFormat,
   type StoreState,
 } from "../../../lib/xenstore/index.ts";
@@ -83,10 +90,12 @@ function readSocket(path: string, { root, inTransaction }: SideOptions): Side {
 /** A dump, or the memory of a daemon. */
 export function readFile(operand: string): Side {
   using fd = operand === "-" ? duplicate(STDIN_FD, "standard input") : openForReading(operand);
+  const name = operand === "-" ? "standard input" : operand;
   const bytes = wholeOf(fd);
+  if (isArenaFile(bytes)) return arenaSide(name, bytes, fd);
   const { state, format, notes } = decodeState(bytes);
   return {
-    name: operand === "-" ? "standard input" : operand,
+    name,
     kind: "dump",
     format,
     state,
@@ -94,6 +103,38 @@ export function readFile(operand: string): Side {
     isConsistent: true,
     notes,
   };
+}
+
+const ARENA_ATTEMPTS = 20;
+const ARENA_NOTE =
+  "the memory of a daemon has no requests and answers under way, and no frames of shared pages";
+
+/**
+ * While its daemon works on it, a copy may be of several moments, which is then found: the digest
+ * and all counts have to fit. It is read again then.
+ */
+function arenaSide(name: string, first: Uint8Array, fd: Fd): Side {
+  let bytes = first;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const state = stateOfArena(bytes);
+      const facts = { hasConnections: true, isConsistent: true, notes: [ARENA_NOTE] };
+      return { name, kind: "arena", format: undefined, state, ...facts };
+    } catch (error) {
+      if (!(error instanceof StoreDamagedError)) throw error;
+      const isFile = kindOf(statOf(fd.number)) === "file";
+      if (attempt === ARENA_ATTEMPTS || !isFile) throw damagedArena(name, error);
+      moveOffset(fd, 0);
+      bytes = wholeOf(fd);
+    }
+  }
+}
+
+function damagedArena(name: string, cause: StoreDamagedError): StreamError {
+  const place = { layer: "xenstore", record: "arena", recordNumber: 0, fileOffset: 0 } as const;
+  const found = `${name}: ${cause.message}`;
+  const rest = { field: "contents", expected: "a store that is whole", found };
+  return new StreamError({ ...place, severity: "error", strict: true, ...rest }, { cause });
 }
 
 const PIECE_BYTES = 256 * 1024;

@@ -169,13 +169,15 @@ const KINDS: readonly LossKind[] = [
       nodes.filter(({ generation }) => generation !== null).map(({ path }) => path),
   },
   {
-    what: "reads of deleted nodes",
-    consequence: "a transaction that read a node and deleted it can no longer conflict there",
+    what: "reads of nodes that are not there",
+    consequence: "a transaction can no longer conflict over them",
     isLost: isDesign,
     found: ({ connections }) =>
       connections.flatMap(({ transactions }) =>
         transactions.flatMap(({ nodes }) =>
-          nodes.filter(({ content, isRead }) => content === null && isRead).map(({ path }) => path),
+          nodes
+            .filter(({ content, isRead, isWritten }) => content === null && (isRead || !isWritten))
+            .map(({ path }) => path),
         ),
       ),
   },

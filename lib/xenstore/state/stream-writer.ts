@@ -118,6 +118,8 @@ function writeConnection(
     );
     for (const node of transaction.nodes) {
       const { path, content } = node;
+      // A record without permissions says that the node was deleted, not that it was looked for.
+      if (content === null && !node.isWritten) continue;
       writeNode(target, { owner: [id, transaction.id], access: accessOf(node), path, content });
     }
   }
