@@ -165,6 +165,7 @@ export class Domains {
 
   /** Some domain has changed its state; which one is not told. */
   lookAtAll(store: XenStore): void {
+    const shutDown: number[] = [];
     for (const { domid, isShutdown, connection } of store.domains()) {
       if (domid === this.ownDomid) continue;
       const condition = this.hypervisor.conditionOf(domid);
@@ -176,8 +177,9 @@ export class Domains {
       const known = this.clients.of(connection)?.uniqueId;
       const isSame = known === undefined || condition?.uniqueId === known;
       if (condition === undefined || condition.isDying || !isSame) store.domainGone(domid);
-      else if (condition.isShutDown && !isShutdown) store.domainShutdown(domid);
+      else if (condition.isShutDown && !isShutdown) shutDown.push(domid);
     }
+    if (shutDown.length > 0) store.domainsShutdown(shutDown);
   }
 
   /** Maps the ring of a domain that was introduced to the program before us. */

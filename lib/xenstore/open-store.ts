@@ -127,14 +127,17 @@ class Store implements XenStore {
     return this.words[connection * ROW_WORDS + CONNECTION.number]!;
   }
 
-  domainShutdown(domid: number): void {
-    const row = introducedDomain(this.core, domid);
-    if (row === 0 || this.words[row * ROW_WORDS]! & DOMAIN_SHUTDOWN_MASK) return;
+  domainsShutdown(domids: readonly number[]): void {
     this.whole(() => {
-      const at = row * ROW_WORDS;
-      this.core.arena.set(at, this.words[at]! | DOMAIN_SHUTDOWN_MASK);
-      fireDomain(this.core, "release", domid, "own");
-      fireDomain(this.core, "release", domid, "any");
+      let last = -1;
+      for (const domid of domids) {
+        const row = introducedDomain(this.core, domid);
+        if (row === 0 || this.words[row * ROW_WORDS]! & DOMAIN_SHUTDOWN_MASK) continue;
+        this.core.arena.set(row * ROW_WORDS, this.words[row * ROW_WORDS]! | DOMAIN_SHUTDOWN_MASK);
+        fireDomain(this.core, "release", domid, "own");
+        last = domid;
+      }
+      if (last !== -1) fireDomain(this.core, "release", last, "any");
     });
   }
 

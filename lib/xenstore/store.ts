@@ -97,8 +97,11 @@ export interface XenStore {
   // ---- Domains ----
   /** dom0's own ring and the like, at the start: as INTRODUCE, without a request. */
   introduceFirst(domid: number, port: number): number;
-  /** VIRQ_DOM_EXC: the domain shut down or crashed. Fires @releaseDomain once until RESUME. */
-  domainShutdown(domid: number): void;
+  /**
+   * VIRQ_DOM_EXC: these domains shut down or crashed. Fires @releaseDomain, once for all of them
+   * and for each of its own; not again until RESUME.
+   */
+  domainsShutdown(domids: readonly number[]): void;
   /** It died: its connection, its nodes and its place in permissions go, @releaseDomain fires. */
   domainGone(domid: number): void;
   domainInfo(domid: number): DomainInfo | undefined;

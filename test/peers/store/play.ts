@@ -181,7 +181,10 @@ export class Player implements Disposable {
     for (const key of this.slots.keys()) if (key.startsWith(`${actor} `)) this.slots.delete(key);
   }
 
-  /** Lets the daemon finish with the step, and writes down the events that it caused. */
+  /**
+   * Lets the daemon finish with the step, and writes down the events that it caused. Until there
+   * are none: in a turn of its loop the C daemon sends one message to a client, not all it has.
+   */
   private settle(): void {
     for (let busy = true; busy;) {
       this.barrier();
@@ -194,13 +197,14 @@ export class Player implements Disposable {
         }
         this.flush(name, guest);
       }
-    }
-    for (const [name, socket] of this.sockets) {
-      for (let found = socket.receive(0); found !== undefined; found = socket.receive(0)) {
-        socket.events.push(found);
+      for (const [name, socket] of this.sockets) {
+        for (let found = socket.receive(0); found !== undefined; found = socket.receive(0)) {
+          socket.events.push(found);
+          busy = true;
+        }
+        this.flush(name, socket);
+        if (socket.isClosed) this.hungUp(name);
       }
-      this.flush(name, socket);
-      if (socket.isClosed) this.hungUp(name);
     }
   }
 
@@ -262,8 +266,10 @@ export class Player implements Disposable {
 
 /**
  * A directory's generation count depends on all that the daemon ever did. The most that a domain
- * ever used counts what only the C daemon has: a request in hand as outstanding and as memory, nodes of a
- * transaction that is still open, and the sizes of nodes that a transaction has only read. What a quota means a daemon says in its own words.
+ * ever used counts what only the C daemon has: a request in hand as outstanding, nodes of a
+ * transaction that is still open, and the sizes of nodes that a transaction has only read. Memory
+ * counts permissions of domains that have gone (see allowed.ts). What a quota means a daemon says
+ * in its own words.
  */
 function describe(message: Message): string {
   const { type, body } = message;
@@ -275,7 +281,8 @@ function describe(message: Message): string {
   const lines = body.split("\n").map((line) => {
     const [, name = "", used, rest = ""] = /^([\w-]+) *: +(\d+)(.*)$/.exec(line) ?? [];
     if (used === undefined) return line;
-    const isMost = ["nodes", "outstanding", "memory", "node-size"].includes(name);
+    if (name === "memory") return name;
+    const isMost = ["nodes", "outstanding", "node-size"].includes(name);
     if (isMaxima) return `${name} ${isMost ? "SEEN" : used}`;
     return `${name} ${used} ${rest.includes("(max") && !isMost ? rest : ""}`;
   });

@@ -35,7 +35,8 @@ export const DOMIDS = [1, 2, 3] as const;
 const GUESTS = DOMIDS.map((domid) => `g${domid}`);
 const SLOTS = 2;
 
-const NAMES = ["a", "b", "c", "data", "device", "x-y_z"] as const;
+/** Few, so that what one makes another meets. */
+const NAMES = ["a", "a", "a", "b", "b", "data"] as const;
 const ODD_PATHS = [
   "",
   "/",
@@ -72,11 +73,13 @@ const ODD_PATHS = [
 ] as const;
 
 function path(random: Random): string {
-  if (onceIn(random, 12)) return pick(random, ODD_PATHS);
-  const parts = Array.from({ length: 1 + random(3) }, () => pick(random, NAMES));
+  if (onceIn(random, 16)) return pick(random, ODD_PATHS);
+  const parts = Array.from({ length: 1 + random(onceIn(random, 4) ? 4 : 2) }, () =>
+    pick(random, NAMES),
+  );
   const tail = parts.join("/");
-  if (onceIn(random, 3)) return tail;
-  if (onceIn(random, 3)) return `/local/domain/${random(4)}/${tail}`;
+  if (onceIn(random, 4)) return tail;
+  if (onceIn(random, 4)) return `/local/domain/${random(4)}/${tail}`;
   return `/${tail}`;
 }
 
@@ -93,7 +96,7 @@ const ODD_PERMS = ["", "r", "x1", "n-1", "n65536", "r32752", "b0x1", "w01", "r1 
 
 function perm(random: Random): string {
   if (onceIn(random, 20)) return pick(random, ODD_PERMS);
-  return `${pick(random, ["n", "r", "w", "b"])}${random(5)}`;
+  return `${pick(random, ["n", "r", "w", "b", "b"])}${random(onceIn(random, 10) ? 5 : 4)}`;
 }
 
 /** The C daemon dies of the end of a domain that owns the root, up to 4.20 at least. */
@@ -104,7 +107,7 @@ function setPerms(random: Random): string {
 }
 
 const perms = (random: Random): string =>
-  Array.from({ length: onceIn(random, 30) ? random(8) : 1 + random(3) }, () => perm(random))
+  Array.from({ length: onceIn(random, 30) ? random(8) : 1 + random(4) }, () => perm(random))
     .map((text) => `${text}\0`)
     .join("");
 
@@ -113,12 +116,9 @@ const DOMID_TEXTS = ["0", "32751", "32752", "32753", "65535", "99"];
 const domid = (random: Random): string =>
   onceIn(random, 12) ? pick(random, DOMID_TEXTS) : String(1 + random(4));
 
-function watched(random: Random): string {
-  const kind = random(8);
-  if (kind === 0) return pick(random, ["@introduceDomain", "@releaseDomain"]);
-  if (kind === 1) return "/";
-  return path(random);
-}
+const WATCHED = ["@introduceDomain", "@releaseDomain", "/", "/a", "/a", "a", "/a/b", "/local"];
+const watched = (random: Random): string =>
+  onceIn(random, 3) ? path(random) : pick(random, WATCHED);
 
 const token = (random: Random): string =>
   onceIn(random, 40) ? pick(random, ["", "t".repeat(1200), "\xff/ "]) : `t${random(3)}`;
@@ -250,8 +250,9 @@ function isUnsafe(step: Step, { hasTargets, watchesRoot }: Choices): boolean {
 }
 
 function one(random: Random, busy: Map<string, number>): Step {
-  if (onceIn(random, 60)) {
-    const kind = pick(random, ["make", "end", "shut", "dying", "close", "overlong"] as const);
+  if (onceIn(random, 40)) {
+    const kinds = ["make", "make", "make", "end", "shut", "dying", "close", "overlong"] as const;
+    const kind = pick(random, kinds);
     const domid = pick(random, DOMIDS);
     if (kind === "shut" || kind === "dying") return { kind: "mark", domid, state: kind };
     if (kind === "make" || kind === "end") return { kind, domid };
@@ -280,17 +281,25 @@ export function drawSteps(random: Random, count: number): Step[] {
   const ask = (op: number, body: string): void =>
     void steps.push({ kind: "ask", actor: "s0", op, slot: 0, body });
   for (const domid of DOMIDS) {
-    if (onceIn(random, 4)) continue;
+    if (onceIn(random, 8)) continue;
     steps.push({ kind: "make", domid });
     ask(OP.INTRODUCE, `${domid}\x001\x005\0`);
     ask(OP.WRITE, `/local/domain/${domid}\0`);
     ask(OP.SET_PERMS, `/local/domain/${domid}\0n${domid}\0`);
   }
+  if (!onceIn(random, 4)) {
+    ask(OP.WRITE, "/a\0");
+    ask(OP.SET_PERMS, `/a\0n0\0${DOMIDS.map((domid) => `b${domid}\0`).join("")}`);
+  }
   const busy = new Map<string, number>();
   const choices = { hasTargets: onceIn(random, 2), watchesRoot: onceIn(random, 2) };
   while (steps.length < count) {
     const step = one(random, busy);
-    if (!isUnsafe(step, choices)) steps.push(step);
+    if (isUnsafe(step, choices)) continue;
+    steps.push(step);
+    if (step.kind !== "make" || onceIn(random, 4)) continue;
+    ask(OP.INTRODUCE, `${step.domid}\x001\x005\0`);
+    ask(OP.SET_PERMS, `/local/domain/${step.domid}\0n${step.domid}\0`);
   }
   return steps;
 }
