@@ -12,12 +12,12 @@ rm -rf "$points"
 mkdir -p "$points"
 
 # Number of the last commit that was reported.
-reported() { tail -1 "$points/$1.reported" 2>/dev/null || echo 0; }
+reported() { (echo 0; cat "$points/$1.reported" 2>/dev/null) | tail -1; }
 # shellcheck disable=SC2317 # Called by within.
 has_reported() { [ "$(reported "$1")" -ge "$2" ]; }
 # The last one that the folder has.
 stands() { "$agent" checkpoint list "$points/$1" --json | sed -n '/"points"/,/\]/p' | grep -o '"number": [0-9]*' | tail -1 | grep -o '[0-9]*'; }
-receivers() { pgrep -f 'agent checkpoint receive' | tr '\n' ' '; }
+receivers() { pgrep -f "^$agent checkpoint receive" | tr '\n' ' '; } # Not xl, which has it in its words.
 
 # xl remus in the background: the receiver is its child, and tells each commit to a file.
 replicate() { # GUEST LOG [WORDS OF receive...]
@@ -82,11 +82,12 @@ for guest in $guests; do
   say "failover behind a fence"
   rm -rf "${points:?}/$guest"
   : >"$points/$guest.reported"
-  replicate "$guest" "$out/$guest.3.log" --on-loss failover --fence "'touch $points/fenced; ! xl list $guest'"
+  replicate "$guest" "$out/$guest.3.log" --on-loss failover --fence "'touch $points/fenced; xl destroy $guest; ! xl list $guest'"
   check "$guest: two checkpoints are committed" within 180 has_reported "$guest" 2
   rm -f "$points/fenced"
-  kill_sender "$guest"
+  kill_sender "$guest" # The fence does it too, and knows that it is done.
   check "$guest: the fence was asked" within 30 test -e "$points/fenced"
+  check "$guest: is there behind the failover" within 120 lives "$guest"
   check "$guest: runs behind the failover" speaks "$guest" 120
   tail -2 "$out/$guest.3.log"
   # shellcheck disable=SC2016
