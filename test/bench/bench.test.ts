@@ -17,6 +17,12 @@ const STORE = [
   "memory of store serve",
   ...times(OPERATIONS, P99),
 ];
+const DEVICE = [
+  "time of repair",
+  "throughput of device save",
+  "time that a guest's rings stand",
+  "throughput of a guest",
+];
 const COMPILER = Bun.which("cc");
 const why = COMPILER === null ? " (skipped: no C compiler here)" : "";
 
@@ -68,6 +74,7 @@ test.skipIf(COMPILER === null)(
       "time of recovery on start",
       "peak memory of checkpoint receive",
       ...STORE,
+      ...DEVICE,
     ]);
     for (const { ratio } of found) expect(ratio === null || ratio > 0).toBeTrue();
   },

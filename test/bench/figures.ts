@@ -9,6 +9,7 @@ import { referenceTool } from "../helpers/xen-utils.ts";
 import { benchFolder, writeBigStream } from "./big-stream.ts";
 import { checkpointFigures } from "./checkpoint.ts";
 import { convertPairs } from "./convert.ts";
+import { deviceFigures, type DeviceSizes } from "./device.ts";
 import { imageFigures } from "./image.ts";
 import { inspectMemory, inspectPairs } from "./inspect.ts";
 import { helperPairs, type RelayBench, relayMemory, relayPairs } from "./relay.ts";
@@ -24,6 +25,7 @@ export interface Sizes {
   readonly sparseMemoryBytes: number;
   readonly pairs: number;
   readonly store: StoreSizes;
+  readonly device: DeviceSizes;
 }
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -33,6 +35,7 @@ export const FULL: Sizes = {
   sparseMemoryBytes: 64 * GIB,
   pairs: 15,
   store: { rounds: 5, seconds: 1, nodes: 100_000, connections: [64, 500] },
+  device: { stateBytes: GIB, saves: 5, swaps: 7, rounds: 20, sendMs: 400 },
 };
 /** Says that everything still runs; its figures mean nothing. */
 export const QUICK: Sizes = {
@@ -41,6 +44,7 @@ export const QUICK: Sizes = {
   sparseMemoryBytes: GIB,
   pairs: 1,
   store: { rounds: 1, seconds: 0.02, nodes: 1000, connections: [4, 8] },
+  device: { stateBytes: 16 * MIB, saves: 1, swaps: 1, rounds: 1, sendMs: 100 },
 };
 
 export interface Figure {
@@ -91,6 +95,7 @@ export async function figures(sizes: Sizes): Promise<Figure[]> {
     ...unpackFigures(bench),
     ...receiveAndRestore(bench),
     ...storeFigures(sizes.store, folder.path).map(withVerdict),
+    ...(await deviceFigures(bench.agent, folder.path, sizes.device)).map(withVerdict),
   ];
 }
 

@@ -1,7 +1,7 @@
 // Saving and loading against a back end that does one thing wrong: each is one clear error within
 // the time that was given, nothing is written, and no descriptor is left open.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { loadState, saveState } from "../../lib/device/transfer.ts";
@@ -9,6 +9,8 @@ import { stateFile, StateFile } from "../../lib/device/state-file.ts";
 import { openDescriptors } from "../helpers/open-descriptors.ts";
 import { agentCommand, programCommand, run } from "../helpers/run.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
+
+setDefaultTimeout(60_000); // For a busy machine: each has processes of its own.
 
 const STATE_BYTES = 3_000_000; // More than a pipe holds.
 const WAIT_MS = 300;

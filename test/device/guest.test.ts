@@ -1,13 +1,15 @@
 // A running guest with a TCP connection over real passt, behind the proxy: what must be refused is,
 // and its back end is replaced again and again while the connection goes on.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DeviceGuest, until } from "../helpers/device-guest.ts";
 import { deviceTitle, skipDevices } from "../helpers/device-parts.ts";
 import { agentCommand, programCommand } from "../helpers/run.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
+
+setDefaultTimeout(60_000); // For a busy machine: each has processes of its own.
 
 const BOOT_MS = 90_000;
 

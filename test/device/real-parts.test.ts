@@ -1,7 +1,7 @@
 // Real passt and virtiofsd without a guest: saved, loaded, copied, directly and through the proxy.
 // In CI they are there; elsewhere these tests say that they are not.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DeviceGuest, until } from "../helpers/device-guest.ts";
@@ -14,6 +14,8 @@ import {
 import { passtBytes, idleFlow } from "../helpers/passt-bytes.ts";
 import { agentCommand, run } from "../helpers/run.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
+
+setDefaultTimeout(60_000); // For a busy machine: each has processes of its own.
 
 const real = test.skipIf(skipDevices);
 
