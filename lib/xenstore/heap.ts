@@ -76,6 +76,15 @@ function unlink(arena: Arena, block: number): number {
   return bytes;
 }
 
+/**
+ * The first block of the list that this size belongs to, if it is large enough: what was freed last
+ * is of the size that is asked for next more often than not.
+ */
+function firstOfSize(arena: Arena, bytes: number): number {
+  const block = arena.words[HEADER.bins + binOf(bytes)]!;
+  return block !== 0 && arena.words[block >> 2]! >= bytes ? block : 0;
+}
+
 /** A free block from this list on upwards; 0: there is none. */
 function findFree(arena: Arena, bin: number): number {
   if (bin >= BIN_COUNT) return 0;
@@ -107,7 +116,7 @@ function extend(arena: Arena, bytes: number): number {
 export function allocate(arena: Arena, payloadBytes: number, owner: number): number {
   assert(payloadBytes >= 0, "a block has a size");
   const bytes = blockBytesFor(payloadBytes);
-  let block = findFree(arena, binFor(bytes));
+  let block = firstOfSize(arena, bytes) || findFree(arena, binFor(bytes));
   if (block === 0) {
     block = extend(arena, bytes);
   } else {
