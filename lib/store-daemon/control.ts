@@ -11,6 +11,8 @@ export interface ControlParts {
   readonly traces: Traces;
   /** CONTROL live-update; undefined where this program cannot be replaced. */
   readonly liveUpdate: ((request: ControlRequest) => ControlAnswer) | undefined;
+  /** CONTROL agent-stats. */
+  readonly statistics: (parameters: readonly string[]) => ControlAnswer;
 }
 
 const OK: ControlAnswer = { text: "OK" };
@@ -27,6 +29,8 @@ export function answerControl(request: ControlRequest, parts: ControlParts): Con
     }
     case "memreport":
       return memoryReport(parameters, parts);
+    case "agent-stats":
+      return parts.statistics(parameters);
     default:
       return command satisfies never;
   }

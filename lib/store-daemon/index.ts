@@ -8,6 +8,8 @@ export type { StartedAs, StoreOrder } from "./live-update.ts";
 export type { ClientParts, DaemonParts } from "./parts.ts";
 export { runService } from "./service.ts";
 export type { ServiceOptions } from "./service.ts";
+export { StoreStatisticsSchema } from "./statistics.ts";
+export type { StoreStatistics } from "./statistics.ts";
 export { StoreDaemon } from "./store-daemon.ts";
 export type { DaemonOptions } from "./daemon-options.ts";
 export type { AccessLogOptions, TraceOptions } from "./traces.ts";

@@ -45,6 +45,7 @@ import { answerAsker, STORE_KIND, STORE_STATE_VERSION, storeSurvivor } from "./l
 import { LiveUpdate, type StartedAs } from "./live-update.ts";
 import { PidFile } from "./pid-file.ts";
 import { answerControl } from "./control.ts";
+import { Statistics } from "./statistics.ts";
 import type { MakeDaemon, Running } from "./running.ts";
 import { StoreDaemon } from "./store-daemon.ts";
 import { type TraceOptions, Traces } from "./traces.ts";
@@ -98,6 +99,7 @@ class Service {
   private readonly options: ServiceOptions;
   private readonly loop: Loop;
   private readonly traces: Traces;
+  private readonly statistics = new Statistics();
   private running: Running | undefined;
   private update: LiveUpdate | undefined;
   /** The service manager made the socket, or keeps it for us: it stays where it is. */
@@ -235,7 +237,10 @@ class Service {
       control: (request) => {
         const { update } = this;
         const liveUpdate = update && ((asked: ControlRequest) => update.control(asked));
-        return answerControl(request, { store: daemon.store, traces, liveUpdate });
+        const { store } = daemon;
+        const statistics = (parameters: readonly string[]) =>
+          this.statistics.answer(parameters, daemon);
+        return answerControl(request, { store, traces, liveUpdate, statistics });
       },
       log: (line) => {
         traces.current?.note(line);

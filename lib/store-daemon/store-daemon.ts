@@ -169,6 +169,11 @@ export class StoreDaemon implements Host {
     return this.clients.filter((client) => client !== undefined);
   }
 
+  /** Requests carried out since this daemon was made. */
+  get requests(): number {
+    return this.turns.requests;
+  }
+
   /** Lets go of the rings, for whoever maps them after us in this same process. */
   unmapRings(): void {
     for (const client of this.clients) client?.ring?.page[Symbol.dispose]();

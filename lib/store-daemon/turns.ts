@@ -43,6 +43,8 @@ export class Turns {
   private readonly loop: Loop;
   private readonly pool: BufferPool;
   private readonly endings: Endings;
+  /** Carried out, for all clients that there were. */
+  requests = 0;
   private turn = 1;
   private runnable: Client[] = [];
   private next: Client[] = [];
@@ -212,6 +214,7 @@ export class Turns {
       if (client.isClosed) return;
     }
     client.requests += count;
+    this.requests += count;
     if (at < end) this.keep(client, buffer, at, end);
     else if (client.pending !== undefined) this.dropInput(client);
     if (count === REQUESTS_PER_TURN || (client.ring?.hasInput ?? false)) this.run(client);

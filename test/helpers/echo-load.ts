@@ -3,6 +3,7 @@
 // sent in pieces, so that there is always one half read; some clients read late, so that replies
 // wait.
 
+import { unitRandom } from "./pieces.ts";
 
 type Socket = Awaited<ReturnType<typeof Bun.connect>>;
 type SocketHandlers = Parameters<typeof Bun.connect>[0]["socket"];
@@ -61,7 +62,7 @@ export class EchoLoad {
     };
     const run: Running = {
       client,
-      random: generator(seed * 1000 + index),
+      random: unitRandom(seed * 1000 + index),
       isLate: index % LATE_EVERY === LATE_EVERY - 1,
       socket: undefined,
       input: Buffer.alloc(0),
@@ -192,15 +193,4 @@ async function write(socket: Socket | undefined, bytes: Buffer): Promise<void> {
   const done = put();
   waiting.set(socket, done);
   await done;
-}
-
-/** mulberry32: the same numbers for the same seed. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -35,3 +35,9 @@ export function withSeed(fixedSeed: number, body: (random: (limit: number) => nu
     throw error;
   }
 }
+
+/** The same as numbers from 0 to below 1. */
+export function unitRandom(seed: number): () => number {
+  const whole = randomNumbers(seed);
+  return () => whole(2 ** 31) / 2 ** 31;
+}

@@ -1,0 +1,124 @@
+// The store daemon replaced while clients use it: every reply and event is accounted for.
+
+import { linkSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { builtBinary } from "../helpers/binary.ts";
+import { descriptorsOf } from "../helpers/echo-process.ts";
+import { StoreLoad } from "../helpers/store-load.ts";
+import type { StoreDaemon } from "../helpers/store-peers.ts";
+import { startServe } from "../helpers/store-serve.ts";
+import { StoreSocket } from "../helpers/store-socket.ts";
+import { controlOf, killAll, settledPids, updateStore } from "../helpers/store-update.ts";
+
+const UPDATES = 10;
+const CLIENTS = 16;
+const TIMEOUT_MS = 120_000;
+const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
+
+let daemon: StoreDaemon;
+beforeEach(() => void (daemon = startServe({ program: "binary", words: [] })));
+afterEach(() => {
+  killAll(daemon.socket);
+  daemon[Symbol.dispose]();
+});
+
+test.each([
+  ["promote", ["promote"]],
+  ["in place", ["in-place"]],
+  ["both ways mixed", ["promote", "in-place"]],
+] as const)(
+  `${UPDATES} updates under load, %s: no reply and no event lost, twice or wrong (SEED=${SEED})`,
+  async (_, ways) => {
+    const { socket } = daemon;
+    const [first = 0] = await settledPids(socket);
+    const before = descriptorsOf(first).length;
+    const load = await StoreLoad.start(socket, CLIENTS, SEED);
+    for (let update = 0; update < UPDATES; update++) {
+      const way = ways[update % ways.length]!; // The index is below the length.
+      const outcome = await updateStore(socket, { binary: builtBinary(), way });
+      expect(outcome).toMatchObject({ kind: "updated", report: { generation: update + 1 } });
+    }
+    await load.stop(20_000);
+    expect(load.mistakes).toEqual([]);
+    expect(load.closed).toBe(0);
+    expect(load.commits).toBeGreaterThan(0);
+    const pids = await settledPids(socket);
+    expect(pids.length).toBe(1);
+    if (!(ways as readonly string[]).includes("promote")) expect(pids).toEqual([first]);
+    const untilMs = performance.now() + 5000;
+    while (performance.now() < untilMs && descriptorsOf(pids[0]!).length !== before) {
+      await Bun.sleep(10);
+    }
+    expect(descriptorsOf(pids[0]!).length).toBe(before);
+  },
+  TIMEOUT_MS,
+);
+
+test.each(["promote", "in-place"] as const)(
+  "%s: a request in part, answers nobody has read, a transaction and its id go over",
+  async (way) => {
+    const { socket } = daemon;
+    using client = new StoreSocket(socket);
+    client.ask("WRITE", "/a\x00before", 0);
+    const transaction = Number.parseInt(client.ask("TRANSACTION_START", "\0", 0)!.body, 10);
+    expect(client.ask("WRITE", "/a\0within", transaction)!.body).toBe("OK\0");
+    for (let count = 0; count < 1000; count++) client.send("DIRECTORY", "/\0", 0);
+    // A header and half of its payload.
+    const half = Buffer.from("0b0000000a00000000000000080000002f62", "hex");
+    client.sendBytes(half);
+    const outcome = await updateStore(socket, { binary: builtBinary(), way });
+    expect(outcome.kind).toBe("updated");
+    for (let count = 0; count < 1000; count++) {
+      expect(client.receive(10_000)!.body).toContain("tool\0");
+    }
+    client.sendBytes(Buffer.from("\0after"));
+    expect(client.receive(10_000)!.body).toBe("OK\0");
+    expect(client.ask("READ", "/b\0", 0)!.body).toBe("after");
+    expect(client.ask("READ", "/a\0", 0)!.body).toBe("before");
+    expect(client.ask("TRANSACTION_END", "T\0", transaction)!.body).toBe("OK\0");
+    expect(client.ask("READ", "/a\0", 0)!.body).toBe("within");
+    const next = Number.parseInt(client.ask("TRANSACTION_START", "\0", 0)!.body, 10);
+    expect(next).not.toBe(transaction);
+  },
+  TIMEOUT_MS,
+);
+
+test("the stock session, word by word", async () => {
+  const { socket } = daemon;
+  const binary = builtBinary();
+  const ask = (...words: string[]) => controlOf(socket, "live-update", ...words);
+  expect(await ask("-s")).toBe("Not in live-update session.");
+  expect(await ask("-c", "x")).toBe("Not in live-update session.");
+  expect(await ask("-a")).toBe("No live-update session active.");
+  expect(await ask("-f", "/absent")).toBe("File not accessible.");
+  expect(await ask("-f", "/etc/passwd")).toBe("File not executable.");
+  using client = new StoreSocket(socket);
+  const control = (...words: string[]): string =>
+    client.ask("CONTROL", ["live-update", ...words, ""].join("\0"), 0)!.body;
+  expect(control("-f", binary)).toBe("OK\0");
+  expect(control("-f", binary)).toBe("live-update session already active.\0");
+  expect(await ask("-s")).toBe("Not in live-update session.");
+  expect(control("-s", "-v", "3")).toBe("Migration stream version not supported.\0");
+  expect(control("-s", "-x")).toBe("EINVAL\0");
+  expect(control("-s", "-t", "30", "-F", "-v", "1")).toBe("OK\0");
+  // It is answered once, and the session is over.
+  expect(control("-s")).toBe("Not in live-update session.\0");
+  const status = JSON.parse((await ask("--status"))!) as { generation: number };
+  expect(status.generation).toBe(1);
+});
+
+test("a new program that is another one is refused, and the store goes on", async () => {
+  const { socket, run } = daemon;
+  const link = join(run, "agent");
+  linkSync("/bin/true", link);
+  for (const way of ["promote", "in-place"] as const) {
+    const outcome = await updateStore(socket, { binary: link, way });
+    expect(outcome).toMatchObject({
+      kind: "failed",
+      reason: expect.stringContaining("live-update-probe"),
+    });
+  }
+  using client = new StoreSocket(socket);
+  expect(client.ask("DIRECTORY", "/\0", 0)!.body).toContain("tool\0");
+});
