@@ -1,9 +1,9 @@
 // Failover: the last restore point, as a plain stream, to a command that runs it.
 //
-// Two running copies of one guest are the danger of Remus: a sender that cannot be reached may still
-// run it. So a fence says yes first (it has switched that host off, or cut it from its disks), or
-// the operator has said that none is needed. What is being done is noted in the folder before it is
-// done.
+// Two running copies of one guest are the danger of Remus: a sender that cannot be reached may
+// still run it. So a fence says yes first (it has switched that host off, or cut it from its
+// disks), or the operator has said that none is needed. What is being done is noted in the folder
+// before it is done.
 
 import { RefusedError, SystemError } from "../base/index.ts";
 import { StreamError } from "../bytes/index.ts";

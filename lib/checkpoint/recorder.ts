@@ -90,7 +90,8 @@ export class Recorder implements Visitor {
     if (layer === "xl" || layer === "libxl") this.hasLibxl = true;
     else if (layer !== "libxc" || !this.hasLibxl) {
       throw new RefusedError(
-        `${this.parts.cannot}: wanted a checkpointed stream of xl or libxl, found a ${layer} stream`,
+        `${this.parts.cannot}: wanted a checkpointed stream of xl or libxl, ` +
+          `found a ${layer} stream`,
       );
     }
   }

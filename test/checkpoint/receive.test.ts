@@ -72,7 +72,7 @@ test("a receiver that is paused behind a checkpoint is gone on for by another", 
   }
 }, 60_000);
 
-test("an older stream's points stay until the next one's first commit, and then as asked", async () => {
+test("points of an older stream stay until the next one's first commit", async () => {
   using folder = temporaryFolder();
   const to = join(folder.path, "points");
   const path = streamFile(

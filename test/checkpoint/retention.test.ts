@@ -22,7 +22,7 @@ const ago = (number: number, seconds: number, changes: Partial<Aged> = {}): Aged
 });
 
 test.each([
-  // what                                                 points, oldest first            keep  for  oldest
+  // what, points (oldest first), keep, keep-for in seconds, the oldest kept
   ["the newest few", [ago(1, 9), ago(2, 5), ago(3, 1)], 2, undefined, 2],
   ["all, where there are fewer", [ago(1, 9), ago(2, 5)], 5, undefined, 1],
   ["those that are young enough", [ago(1, 9), ago(2, 5), ago(3, 1)], 1, 6, 2],

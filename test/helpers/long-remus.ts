@@ -1,5 +1,5 @@
-// A long Remus stream of a guest that keeps writing: for faults that strike in the middle of things.
-// It is made once, and what squash makes of each of its checkpoints is asked for when it is needed.
+// A long Remus stream of a guest that keeps writing, made once: for faults that strike in the
+// middle of things.
 
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

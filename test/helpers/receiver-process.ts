@@ -1,5 +1,5 @@
-// agent checkpoint receive as a process of its own, for tests: fed, killed, and asked afterwards what
-// stands. Synchronous, so that fuzzers can use it.
+// agent checkpoint receive as a process of its own, for tests: fed, killed, and asked afterwards
+// what stands. Synchronous, so that fuzzers can use it.
 
 import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";

@@ -1,17 +1,17 @@
 // The back channel of COLO: what the secondary sends to the primary. It has no header; over xl's
 // connection the receiver's banner stands before it. CHECKPOINT_STATE records of libxl and
-// CHECKPOINT_DIRTY_PFN_LIST records of libxc come in turns (libxl_colo_restore.c, libxl_colo_save.c):
+// CHECKPOINT_DIRTY_PFN_LIST records of libxc come in turns (libxl_colo_restore.c and _save.c):
 //
 //   READY, RESUMED                                       when the first checkpoint was loaded
 //   SVM_SUSPENDED, dirty pfn list, READY, RESUMED        for each one behind it
 //
 // The channel has no end of its own: it breaks when one side goes.
 //
-// libxc since Xen 4.16 writes the list with a header of 16 bytes (commit efe8de1f91 takes the size of
-// a structure that ends in a pointer): eight bytes more than its length says. The primary does not
-// read them as part of it, and misses what stands there; that is a warning.
+// libxc since Xen 4.16 writes the list with a header of 16 bytes (commit efe8de1f91 takes the size
+// of a structure that ends in a pointer): eight bytes more than its length says. The primary does
+// not read them as part of it, and misses what stands there; that is a warning.
 
-import { roundUp } from "../../base/index.ts";
+import { hex, roundUp } from "../../base/index.ts";
 import { type Place, sizeOf, type Source } from "../../bytes/index.ts";
 import { DETECT_BYTES } from "../detect.ts";
 import { LIBXC, LIBXC_RECORD_BYTES_MAX } from "../libxc/index.ts";
@@ -151,7 +151,7 @@ class BackChannelChecker {
     this.follow(place, "CHECKPOINT_DIRTY_PFN_LIST");
     this.lists++;
     if (bodyBytes > LIBXC_RECORD_BYTES_MAX || bodyBytes % PFN_BYTES !== 0) {
-      const expected = `a multiple of ${PFN_BYTES}, at most 0x${LIBXC_RECORD_BYTES_MAX.toString(16)}`;
+      const expected = `a multiple of ${PFN_BYTES}, at most ${hex(LIBXC_RECORD_BYTES_MAX)}`;
       this.log.error(place, { field: "body_length", expected, found: bodyBytes });
       return false;
     }
