@@ -141,4 +141,21 @@ export const STORE_STATE_COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import("../commands/store/watch.ts"),
   },
+  {
+    name: "store top",
+    operands: "[SOCKET]",
+    summary: "watch what a xenstore daemon of ours does",
+    description: [
+      "Shows operations a second, clients with their processes, watches, transactions and what " +
+        "domains use of their quotas, of agent store serve on SOCKET; the busiest clients first. " +
+        "Ends when it is stopped. Other daemons do not tell.",
+    ],
+    options: [
+      { name: "interval", value: "SECONDS", summary: "look again after so long (default 2)" },
+      { name: "once", summary: "look once; rates are then those since the start" },
+      JSON_OPTION,
+      HELP_OPTION,
+    ],
+    load: () => import("../commands/store/top.ts"),
+  },
 ];

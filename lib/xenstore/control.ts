@@ -129,6 +129,7 @@ const ofHost =
       "live-update": true,
       logfile: parameters.length === 1,
       memreport: parameters.length <= 1,
+      "agent-stats": parameters.length <= 1,
     };
     if (!isFit[command]) return ERRNO.EINVAL;
     const said = core.host.control({
@@ -168,6 +169,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   help: { parameters: "", run: help },
 };
 
+/** Of ours alone: help says what the C daemon's does. */
+const OWN_COMMANDS: Readonly<Record<string, Command>> = {
+  "agent-stats": { parameters: "[<offset>]", run: ofHost("agent-stats") },
+};
+const ALL_COMMANDS: Readonly<Record<string, Command>> = { ...COMMANDS, ...OWN_COMMANDS };
+
 function help(core: Core, parameters: readonly string[]): number {
   if (parameters.length !== 0) return ERRNO.EINVAL;
   const lines = Object.entries(COMMANDS).map(
@@ -183,7 +190,7 @@ export function control(core: Core): number {
   const { request } = core;
   if (stringLength(request, request.from) < 0) return ERRNO.EINVAL;
   const [name, ...parameters] = strings(request);
-  const command = Object.hasOwn(COMMANDS, name!) ? COMMANDS[name!] : undefined;
+  const command = Object.hasOwn(ALL_COMMANDS, name!) ? ALL_COMMANDS[name!] : undefined;
   if (command === undefined) return ERRNO.EINVAL;
   if (name === "live-update") parameters.splice(LIVE_UPDATE_STRINGS - 1);
   return command.run(core, parameters);

@@ -62,7 +62,7 @@ export interface ControlRequest {
   /** req_id and tx_id of the request, which the answer repeats. */
   readonly requestId: number;
   readonly transactionId: number;
-  readonly command: "live-update" | "logfile" | "memreport";
+  readonly command: "live-update" | "logfile" | "memreport" | "agent-stats";
   /** What follows the command. At most 6 for live-update, the last of them may hold NULs. */
   readonly parameters: readonly string[];
 }

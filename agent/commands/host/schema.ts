@@ -32,6 +32,7 @@ import {
   RecoverReportSchema,
   RevertReportSchema,
 } from "../../../lib/snapshot/index.ts";
+import { StoreStatisticsSchema } from "../../../lib/store-daemon/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { HookStatusDocument } from "../hook/hook.ts";
@@ -61,6 +62,7 @@ export const DOCUMENTS = {
   "store load": StoreLoadSchema,
   "store diff": StoreDiffSchema,
   "store watch": StoreEventSchema,
+  "store top": StoreStatisticsSchema,
   "checkpoint list": CheckpointListSchema,
   "checkpoint prune": CheckpointPruneSchema,
   "checkpoint receive": CheckpointReceiveSchema,
