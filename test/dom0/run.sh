@@ -6,8 +6,8 @@
 # The lab (its build-lab.sh and lab-run.sh) is looked for in $AGENT_TEST_LAB, else in ../shared/lab
 # beside the repository. It is built once, in six minutes, into $AGENT_TEST_LAB_BUILT, else a cache
 # folder; with XEN=4.17 another one of that version. Results: a line for every job, the figures, and a
-# folder for each job in $OUT (default: a new one in /tmp). AGENT_LAB_SHORT=1 makes few rounds. Status
-# 0 when every job is green, 77 when there is no lab to build.
+# folder for each job in $OUT (default: a new one in /tmp). AGENT_LAB_SHORT=1 makes few rounds,
+# GUESTS="pvh32 hvm40" takes those guests. Status 0 when every job is green, 77 when there is no lab.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -68,7 +68,7 @@ run_job() { # NAME: the last lines of its output tell how it went.
   [ -f "$here/$name.sh" ] || { echo "run.sh: there is no job \"$name\": wanted one of $(jobs_here | xargs) or all" >&2; exit 2; }
   [ ! -f "$here/xenstored.sh" ] || files+=("$here/xenstored.sh")
   mkdir -p "$out"
-  printf 'short=%s\n' "${AGENT_LAB_SHORT:-}" >"$results/settings.sh"
+  printf 'short=%s\nGUESTS="%s"\n' "${AGENT_LAB_SHORT:-}" "${GUESTS:-}" >"$results/settings.sh"
   files+=("$results/settings.sh")
   # shellcheck disable=SC2046 # A list of plain words.
   env $(settings_of "$name") LAB="$built" OUT="$out" \

@@ -1,0 +1,92 @@
+#!/bin/bash
+# Random operations of xl, guests that use their store without rest, and live updates, with agent as
+# the dom0's xenstored and as libxl's save helper. Run with XENSTORED=job. An hour; SECONDS_LONG says
+# otherwise.
+#
+# Checked at the end: no guest was refused a reply, no descriptor is left over, memory is flat, and the
+# store of a host without guests is what it was before the first one came.
+# shellcheck disable=SC2317 # Functions are called through check.
+# shellcheck source=test/dom0/lib.sh
+. ./lib.sh
+read -ra guests <<<"${GUESTS:-pv32 pvh32 hvm40}"
+seconds=${SECONDS_LONG:-3600}
+[ -z "$short" ] || seconds=240
+seed=${SEED:-$$}
+RANDOM=$seed
+work=$PWD/work
+mkdir -p "$work"
+say "seed $seed, $seconds seconds"
+
+check "agent hook install libxl" "$agent" hook install libxl
+set -a
+# shellcheck disable=SC1091 # Of the host that this runs on.
+. /etc/environment
+set +a
+
+daemon() { pidof xenstored; }
+descriptors() { find "/proc/$(daemon)/fd" -mindepth 1 | wc -l; }
+memory() { awk '/^VmRSS/ { print $2 }' "/proc/$(daemon)/status"; }
+# The store without what differs from one moment to the next.
+picture() { xenstore-ls -f -p | grep -vE '/memory/|/console/|^/libxl ' | sort; }
+errors_of() { # GUEST: errors that its reader has counted.
+  last_word "$1" '^probe: .*altogether' | sed 's/.* //'
+}
+
+declare -A counts=()
+step() { # WHAT GUEST COMMAND...
+  local what=$1 guest=$2
+  shift 2
+  counts[$what]=$((${counts[$what]:-0} + 1))
+  logged "$work/step.log" "$@" && return 0
+  cp "$work/step.log" "$out/failed-$what-$checks.log"
+  fail "$what $guest: $(tail -1 "$work/step.log")"
+}
+save_and_restore() { xl save "$1" "$work/saved" && xl restore "$work/saved"; }
+migrate() { xl migrate -s '' "$1" 'xl migrate-receive'; }
+live_update() { "$agent" live-update --way "$1" /run/xenstored/socket "$agent"; }
+stop_guest() { xl destroy "$1" && within 30 is_gone "$1"; }
+
+picture >"$work/before"
+files=$(descriptors)
+resident=
+end=$((SECONDS + seconds))
+while [ $SECONDS -lt $end ]; do
+  guest=${guests[RANDOM % ${#guests[@]}]}
+  if ! lives "$guest"; then
+    step create "$guest" begin "$guest" "$(config_for "$guest" "probe=ping")"
+    continue
+  fi
+  case $((RANDOM % 10)) in
+    0 | 1) step save-restore "$guest" save_and_restore "$guest" ;;
+    2) [ "$guest" = pv32 ] || step migrate "$guest" migrate "$guest" ;; # PV cannot, without shadow paging.
+    3 | 4) step promote xenstored live_update promote ;;
+    5) step in-place xenstored live_update in-place ;;
+    6) step pause "$guest" xl pause "$guest" && step unpause "$guest" xl unpause "$guest" ;;
+    7) step list all xl list -l ;;
+    8) step check xenstored xenstore-ls -f ;;
+    9)
+      [ "$(errors_of "$guest")" = 0 ] || fail "$guest: replies were refused: $(last_word "$guest" altogether)"
+      step destroy "$guest" stop_guest "$guest"
+      ;;
+  esac
+  resident=${resident:-$(memory)}
+done
+
+for what in "${!counts[@]}"; do figure "steps $what" "${counts[$what]}"; done
+for guest in "${guests[@]}"; do
+  lives "$guest" || continue
+  check "$guest: it speaks at the end" speaks "$guest" 90
+  check "$guest: no reply was refused" test "$(errors_of "$guest")" = 0
+  xl destroy "$guest"
+  within 30 is_gone "$guest"
+done
+sleep 3
+picture >"$work/after"
+diff "$work/before" "$work/after" | head -40
+check "the store is as before the first guest" cmp -s "$work/before" "$work/after"
+check "no descriptor is left over" test "$(descriptors)" -le "$files"
+figure "descriptors before and after" "$files $(descriptors)"
+figure "resident KiB after the first step and at the end" "$resident $(memory)"
+check "memory is flat" test "$(memory)" -le $((resident * 115 / 100))
+check "the store is sound" test "$("$(echo /usr/lib/xen-*/bin/xenstore-control)" check)" = OK
+finish
