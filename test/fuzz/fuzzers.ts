@@ -25,6 +25,7 @@ import { mutateBytes } from "./mutate-bytes.ts";
 import { mutatePlan } from "./mutate-plan.ts";
 import { onceIn, pick, type Random } from "./random.ts";
 import { relay } from "./relay-fuzzer.ts";
+import { storeCore } from "./store-core-fuzzer.ts";
 import { STORE_FUZZERS } from "./store-fuzzers.ts";
 import { storeState } from "./store-state-fuzzer.ts";
 
@@ -187,6 +188,7 @@ export const FUZZERS: readonly Fuzzer[] = [
   qemu,
   relay,
   storeState,
+  storeCore,
   ...STORE_FUZZERS,
   checkpointKills,
   ...DEVICE_FUZZERS,
