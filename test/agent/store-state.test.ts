@@ -2,13 +2,16 @@
 // daemons and on running ones, against Debian's own clients.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { StoreStatisticsSchema } from "../../lib/store-daemon/index.ts";
 import { StoreCopySchema, StoreDiffSchema, StoreLoadSchema } from "../../agent/ui/store-report.ts";
 import { hasStoreDumps, storeDump, storeDumpPath, storeDumpTitle } from "../helpers/store-dumps.ts";
 import { agentCommand, type Ran, run } from "../helpers/run.ts";
 import { HAS_PEERS, peerTitle, startPeer, type StoreDaemon } from "../helpers/store-peers.ts";
+import { serveFromSource } from "../helpers/store-serve.ts";
+import { StoreSocket } from "../helpers/store-socket.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
 setDefaultTimeout(60_000); // Each starts several programs.
@@ -199,3 +202,44 @@ for (const name of ["c-4.20", "ocaml-4.20"] as const)
       expect(await watching.exited).toBe(0);
     });
   });
+
+describe("on a daemon of ours", () => {
+  test("top names clients, their processes and what domains use", () => {
+    using daemon = serveFromSource();
+    const sockets = Array.from({ length: 40 }, () => new StoreSocket(daemon.socket));
+    try {
+      sockets[0]!.ask("WATCH", "/top\0token\0", 0);
+      const { status, stdout } = store("top", daemon.socket, "--json");
+      expect(status).toBe(0);
+      // Longer than one reply of the protocol: it came in parts.
+      expect(JSON.stringify(JSON.parse(stdout)).length).toBeGreaterThan(4096);
+      const document = v.parse(StoreStatisticsSchema, JSON.parse(stdout));
+      const own = document.connections.filter(({ pid }) => pid === process.pid);
+      expect(own.length).toBe(sockets.length);
+      expect(own.map(({ watches }) => watches)).toContain(1);
+      expect(document.domains[0]?.quotas.nodes?.used).toBeGreaterThan(0);
+      expect(store("top", daemon.socket, "--once").stdout).toContain(`(${process.pid})`);
+    } finally {
+      for (const socket of sockets) socket[Symbol.dispose]();
+    }
+  });
+
+  test("its memory tells what its socket cannot, and both have the same nodes", () => {
+    using daemon = serveFromSource();
+    using client = new StoreSocket(daemon.socket);
+    client.ask("WRITE", "/memory/x\0value", 0);
+    client.ask("WATCH", "/memory\0token\0", 0);
+    const folder = `/proc/${daemon.pid}/fd`;
+    const fd = readdirSync(folder).find((name) =>
+      readlinkSync(join(folder, name)).startsWith("/memfd:xenstore"),
+    );
+    const arena = join(folder, fd ?? "none");
+    expect(store("diff", arena, daemon.socket)).toMatchObject({ status: 0 });
+    using out = temporaryFolder();
+    const copy = join(out.path, "copy.json");
+    const { stdout } = store("dump", arena, "--to", copy, "--json");
+    const { source } = v.parse(StoreCopySchema, JSON.parse(stdout));
+    expect(source).toMatchObject({ kind: "arena", connections: 2, watches: 1 });
+    expect(store("diff", arena, copy).stdout).toStartWith("same");
+  });
+});
