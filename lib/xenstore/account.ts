@@ -59,6 +59,14 @@ export function knowDomain(core: Core, domid: number): number {
   return row;
 }
 
+/** The row of a domain that is known, or that is there and is known from now on; 0: it is not. */
+export const existingDomain = (core: Core, domid: number): number =>
+  findDomain(core, domid) || (core.host.domainExists(domid) ? knowDomain(core, domid) : 0);
+
+/** The row of a domain that is introduced or there, not only still referred to; 0: it is not. */
+export const livingDomain = (core: Core, domid: number): number =>
+  introducedDomain(core, domid) || (core.host.domainExists(domid) ? knowDomain(core, domid) : 0);
+
 /** Nothing refers to it any more. */
 export function forgetDomain(core: Core, row: number): void {
   const { arena } = core;

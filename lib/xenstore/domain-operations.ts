@@ -1,13 +1,6 @@
 // Operations about domains, which but a few only the privileged one may ask for.
 
-import {
-  ALL_FEATURES,
-  findDomain,
-  introducedDomain,
-  knowDomain,
-  limitOf,
-  setLimit,
-} from "./account.ts";
+import { ALL_FEATURES, existingDomain, introducedDomain, limitOf, setLimit } from "./account.ts";
 import { onlyString, strings, toDomid, toInteger } from "./arguments.ts";
 import { dropAll, featuresOf } from "./client-operations.ts";
 import { attach, fireDomain, removeDomain } from "./connections.ts";
@@ -27,10 +20,6 @@ import { DOMID, QUOTAS } from "./limits.ts";
 function onlyDomid(core: Core): number | undefined {
   return onlyString(core.request) < 0 ? undefined : toDomid(strings(core.request)[0]!);
 }
-
-/** The row of a domain that is known, or that is there and is known from now on; 0: it is not. */
-const existingDomain = (core: Core, domid: number): number =>
-  findDomain(core, domid) || (core.host.domainExists(domid) ? knowDomain(core, domid) : 0);
 
 // ---- Coming and going -----------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 // absent), else nothing happens and the answer is EAGAIN. Whatever a client writes is looked at
 // first, so that this includes what it has only written.
 
-import { account, exceeds, knowDomain, QUOTA, usedOf } from "./account.ts";
+import { account, exceeds, livingDomain, QUOTA, usedOf } from "./account.ts";
 import { join } from "./bytes-copy.ts";
 import type { Core } from "./core.ts";
 import { ERRNO } from "./errno.ts";
@@ -35,14 +35,12 @@ import {
 import type { Path } from "./path.ts";
 import { domidOf } from "./permission.ts";
 import { allocateRow, freeRow } from "./rows.ts";
+import { addToDigest, permissionsAtOf, permissionCountOf } from "./node.ts";
 import {
   addNode,
-  addToDigest,
   type Content,
   findNode,
   moveToEnd,
-  permissionsAtOf,
-  permissionCountOf,
   removeSubtree,
   writePermissions,
   writeValue,
@@ -156,8 +154,11 @@ function gain(domid: number, nodes: number): void {
   gains[index] = (gains[index] ?? 0) + nodes;
 }
 
-/** ENOSPC if the commit would bring a domain over its number of nodes. */
-function checkNodeQuota(core: Core, transaction: number): number {
+/**
+ * ENOMEM if a node would belong to a domain that has gone meanwhile: the next of its number would
+ * find it as its own. ENOSPC if the commit would bring a domain over its number of nodes.
+ */
+function checkOwners(core: Core, transaction: number, withQuota: boolean): number {
   const { arena } = core;
   owners.length = 0;
   gains.length = 0;
@@ -173,9 +174,10 @@ function checkNodeQuota(core: Core, transaction: number): number {
     return 0;
   });
   for (let index = 0; index < owners.length; index++) {
-    const domain = knowDomain(core, owners[index]!);
+    const domain = livingDomain(core, owners[index]!);
     const added = gains[index]!;
     if (domain === 0) return ERRNO.ENOMEM;
+    if (!withQuota) continue;
     const used = usedOf(core, domain, QUOTA.nodes) + added;
     if (added >= 0 && exceeds(core, domain, QUOTA.nodes, used)) return ERRNO.ENOSPC;
   }
@@ -197,7 +199,7 @@ const hasConflict = (core: Core, overlay: number): number => {
 /** Carries the transaction over into the store, or gives an errno and changes nothing that stays. */
 export function commitTransaction(core: Core, transaction: number, checkQuota: boolean): number {
   const errno =
-    (checkQuota ? checkNodeQuota(core, transaction) : 0) ||
+    checkOwners(core, transaction, checkQuota) ||
     each(core, transaction, (overlay) => hasConflict(core, overlay));
   if (errno !== 0) return errno;
   each(core, transaction, (overlay) => removeGone(core, overlay));

@@ -538,7 +538,7 @@ export class Model {
   private end(client: Client, transaction: Transaction, isCommit: boolean): string {
     if (!isCommit) return "OK\0";
     if (transaction.hasFailed) return refuse("ENOMEM");
-    if (transaction.hasCreated && client.domid !== 0) this.checkNodeQuota(transaction);
+    this.checkOwners(transaction, transaction.hasCreated && client.domid !== 0);
     for (const [path, { base }] of transaction.copies) {
       if ((this.nodes.get(path)?.generation ?? -1) !== base) return refuse("EAGAIN");
     }
@@ -554,7 +554,7 @@ export class Model {
     return "OK\0";
   }
 
-  private checkNodeQuota(transaction: Transaction): void {
+  private checkOwners(transaction: Transaction, withQuota: boolean): void {
     const gains = new Map<number, number>();
     const gain = (list: readonly Entry[], by: number): void => {
       const { domid } = list[0]!;
@@ -566,6 +566,8 @@ export class Model {
       if (copy.node) gain(copy.node.list, 1);
     }
     for (const [domid, by] of gains) {
+      if (!this.domains.has(domid) && !this.exists(domid)) refuse("ENOMEM");
+      if (!withQuota) continue;
       if (domid !== 0 && by >= 0 && this.nodesOf(domid) + by >= this.quotas.nodes) refuse("ENOSPC");
     }
   }

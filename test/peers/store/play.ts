@@ -86,10 +86,13 @@ export class Player implements Disposable {
     }
   }
 
-  /** Who is dying is gone next: of several that come to their end at once, who is first is open. */
+  /**
+   * One at a time, and seen at once: of several that come to their end, who is first is open. Who
+   * is dying is gone next.
+   */
   private mark(domid: number, state: "shut" | "dying"): void {
     const { shim } = this.daemon;
-    if (!domainExists(shim, domid)) return;
+    if (!domainExists(shim, domid) || !this.isIntroduced(domid)) return;
     markDomain(shim, domid, state);
     if (state === "shut") return;
     this.barrier();
@@ -139,11 +142,17 @@ export class Player implements Disposable {
     this.tell(actor, describe(reply));
   }
 
+  /** What is resumed, or released, has not shut down any more. */
+  private wakeUp(domid: number): void {
+    rmSync(join(this.daemon.shim, `shut.${domid}`), { force: true });
+  }
+
   /** An introduced guest is connected until it is released or its ring is given up. */
   private learn(op: number, body: string): void {
     const domid = Number.parseInt(body, 10);
     const name = `g${domid}`;
     if (!DOMIDS.some((known) => known === domid)) return;
+    if (op === OP.RESUME || op === OP.RELEASE) this.wakeUp(domid);
     if (op !== OP.INTRODUCE || !domainExists(this.daemon.shim, domid)) return;
     if (!this.guests.has(name)) this.guests.set(name, new StoreGuest(this.daemon.shim, domid));
   }
@@ -162,11 +171,14 @@ export class Player implements Disposable {
   private guest(name: string): StoreGuest | undefined {
     const guest = this.guests.get(name);
     if (guest === undefined) return undefined;
-    const reply = this.own.ask("IS_DOMAIN_INTRODUCED", `${guest.domid}\0`, 0);
-    if (reply?.body === "T\0") return guest;
+    if (this.isIntroduced(guest.domid)) return guest;
     guest[Symbol.dispose]();
     this.forget(name);
     return undefined;
+  }
+
+  private isIntroduced(domid: number): boolean {
+    return this.own.ask("IS_DOMAIN_INTRODUCED", `${domid}\0`, 0)?.body === "T\0";
   }
 
   private hungUp(actor: string): void {
