@@ -14,7 +14,7 @@ import {
   nameBytesOf,
   ownerOf,
   secondSumOf,
-} from "./tree.ts";
+} from "./node.ts";
 
 const NAME_LEVELS_MAX = PAYLOAD_BYTES_MAX;
 const PATH_END_MAX = PAYLOAD_BYTES_MAX + PATH_BYTES_MAX;

@@ -16,16 +16,10 @@ import {
 } from "./layout.ts";
 import { domidOf } from "./permission.ts";
 import { allocateRow, freeRow } from "./rows.ts";
-import {
-  nameAtOf,
-  nameBytesOf,
-  ownerOf,
-  permissionCountOf,
-  permissionsAtOf,
-  writePermissions,
-} from "./tree.ts";
+import { nameAtOf, nameBytesOf, ownerOf, permissionCountOf, permissionsAtOf } from "./node.ts";
+import { writePermissions } from "./tree.ts";
 import { AUDIENCE, fire, MATCH, setAudience, showTo } from "./watch.ts";
-import { removeTree } from "./write-operations.ts";
+import { removeTree } from "./remove-operation.ts";
 
 /** The lowest number that no connection has. */
 function freeNumber(core: Core): number {

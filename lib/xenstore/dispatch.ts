@@ -27,7 +27,8 @@ import { run, sendAnswer, sendError } from "./operation.ts";
 import { directory, directoryPart, getPermissions, read } from "./read-operations.ts";
 import { findTransaction } from "./transaction.ts";
 import { sendEvents } from "./watch.ts";
-import { makeDirectory, removeNode, setPermissions, write } from "./write-operations.ts";
+import { removeNode } from "./remove-operation.ts";
+import { makeDirectory, setPermissions, write } from "./write-operations.ts";
 
 /** Only the privileged domain may ask; the header's transaction is not looked at. */
 const PRIVILEGED_MASK = 1;

@@ -26,7 +26,8 @@ import {
 } from "./layout.ts";
 import { type Path, pathSum, ROOT_SUM } from "./path.ts";
 import { allocateRow, freeRow } from "./rows.ts";
-import { addToDigest, findNode, nameAtOf, nameBytesOf, nodeBytesFor } from "./tree.ts";
+import { addToDigest, nameAtOf, nameBytesOf, nodeBytesFor } from "./node.ts";
+import { findNode } from "./tree.ts";
 import { MATCH } from "./watch.ts";
 
 const EMPTY = new Uint8Array(0);

@@ -9,7 +9,7 @@ import { PAYLOAD_BYTES_MAX } from "./limits.ts";
 import { takeNode, takePath } from "./node-access.ts";
 import { childrenAtOf, putChildNames } from "./overlay.ts";
 import { domidOf, letterOf, PERMISSION } from "./permission.ts";
-import { nameAtOf, nameBytesOf } from "./tree.ts";
+import { nameAtOf, nameBytesOf } from "./node.ts";
 
 export function read(core: Core): number {
   const { request, view } = core;

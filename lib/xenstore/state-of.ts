@@ -11,6 +11,7 @@ import { TRANSACTION, WATCH, WATCH_PATH } from "./layout.ts";
 import { isStale } from "./access.ts";
 import { StoreDamagedError } from "./arena.ts";
 import { checkStore } from "./check.ts";
+import { findAgain } from "./connections.ts";
 import { type Core, View, viewNode } from "./core.ts";
 import { isArena, openArena } from "./format.ts";
 import { QUOTAS } from "./limits.ts";
@@ -21,7 +22,8 @@ import { createStateBuilder, type Problem } from "./state/index.ts";
 import { ABSENT_GENERATION, type Access, type Permission, type Quota } from "./state/index.ts";
 import type { StateConnection, StateNode, StateWatch, StoreState } from "./state/index.ts";
 import type { TransactionNode } from "./state/index.ts";
-import { nameAtOf, nameBytesOf, nextInSubtree } from "./tree.ts";
+import { nameAtOf, nameBytesOf } from "./node.ts";
+import { nextInSubtree } from "./tree.ts";
 
 const NO_BYTES = new Uint8Array(0);
 const DOMID_MAX = 0xffff;
@@ -36,6 +38,7 @@ export function stateOfArena(bytes: Uint8Array): StoreState {
   if (problems.length > 0) {
     throw new StoreDamagedError(`Cannot read the arena: ${problems.slice(0, 3).join("; ")}`);
   }
+  findAgain(core);
   return stateOf(core);
 }
 

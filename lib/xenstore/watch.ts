@@ -20,7 +20,7 @@ import {
 import { type Path, pathSum, ROOT_SUM } from "./path.ts";
 import { PERMISSION } from "./permission.ts";
 import { allocateRow, freeRow } from "./rows.ts";
-import { addToDigest, permissionCountOf, permissionsAtOf } from "./tree.ts";
+import { addToDigest, permissionCountOf, permissionsAtOf } from "./node.ts";
 
 /** Which watches an event at a path is for. */
 export const MATCH = {
@@ -327,6 +327,18 @@ const isEarlier = (words: Int32Array, one: number, other: number): boolean => {
   if (words[first + 1] !== words[second + 1]) return words[first + 1]! < words[second + 1]!;
   return words[first]! >>> 0 < words[second]! >>> 0;
 };
+
+/** Fires for a node of the store that is there; AUDIENCE.before is set by the caller. */
+export function fireNode(core: Core, path: Path, node: number, match: number): void {
+  const { words } = core.arena;
+  const parent = words[node * ROW_WORDS + NODE.parent]!;
+  showTo(core, AUDIENCE.node, node);
+  showTo(core, AUDIENCE.parent, parent === 0 ? words[HEADER.root]! : parent);
+  fire(core, path, path.levels, match);
+}
+
+export const noneBefore = (core: Core): void =>
+  setAudience(AUDIENCE.before, core.arena.words, 0, 0, 0);
 
 /** Queues the events that were put aside. */
 export function sendEvents(core: Core): void {
