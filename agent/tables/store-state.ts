@@ -61,8 +61,8 @@ export const STORE_STATE_COMMANDS: readonly CommandSpec[] = [
     summary: "put the nodes of a dump into a running xenstore",
     description: [
       `FILE is ${SOURCES}. Only what differs is written, ` +
-        "in one transaction for each 1000 nodes of it: other clients see all of those or none, and " +
-        "watches fire for what changed. Connections, watches and quotas are not loaded.",
+        "in one transaction for each 1000 nodes of it: other clients see all of those or none, " +
+        "and watches fire for what changed. Connections, watches and quotas are not loaded.",
       "The owner of a node has to exist: the C daemon refuses others.",
     ],
     options: [

@@ -23,6 +23,8 @@ export { ARENA_VERSION } from "./layout.ts";
 export { requestBytes } from "./dispatch.ts";
 export { adoptStore, continueStore, formatStore } from "./open-store.ts";
 export { isArenaFile, stateOfArena } from "./state-of.ts";
+export { storeFrom } from "./store-from.ts";
+export type { MadeStore } from "./store-from.ts";
 export { OUTCOME } from "./store.ts";
 export type {
   ConnectionInfo,

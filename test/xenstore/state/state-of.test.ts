@@ -8,7 +8,7 @@ import { serveFromSource } from "../../helpers/store-serve.ts";
 import { messageOf } from "../../helpers/system-error.ts";
 
 describe("an arena", () => {
-  test("has nodes, watches and transactions as its clients made them; damaged it is refused", () => {
+  test("has nodes, watches and transactions of its clients; damaged it is refused", () => {
     using daemon = serveFromSource();
     const path = daemon.socket;
     using client = new StoreClient({ path, timeoutMs: 20_000 });
