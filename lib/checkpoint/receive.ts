@@ -30,6 +30,8 @@ export interface ReceiveOptions extends KeeperOptions {
   readonly open: () => { readonly fd: Fd; readonly kind: FileKind };
   /** Path of a unix socket that tells how it stands. */
   readonly control: string | undefined;
+  /** How long a sender may have nothing before that is told. */
+  readonly silenceMs: number;
   readonly duties: readonly Duty[];
   readonly listener: ReceiveListener;
   readonly paused: PausedReceiver | undefined;
@@ -40,6 +42,8 @@ export interface ReceiveListener {
   committed(point: RestorePoint): void;
   /** Where the stream is. */
   progress(position: number): void;
+  /** Nothing has come for a while behind the first checkpoint of the stream. */
+  silent(): void;
   /** Asked behind each commit: whether to stop there, for another process to go on. */
   shouldPause(): boolean;
 }
@@ -106,7 +110,8 @@ class Receiver implements Disposable {
         ? undefined
         : new ControlSocket(control, () => `${JSON.stringify(this.status(), null, 2)}\n`);
     const all = this.control === undefined ? duties : [...duties, this.control];
-    this.source = new StreamSource({ ...source, duties: all, position, prefix });
+    const silence = { afterMs: options.silenceMs, tell: () => this.tellSilence() };
+    this.source = new StreamSource({ ...source, duties: all, position, prefix, silence });
     this.roundStartedMs = paused?.roundStartedMs;
     this.roundOffset = position;
     const { journal, pages, slots, index, points } = this.writer;
@@ -178,6 +183,11 @@ class Receiver implements Disposable {
   private stamp(monotonicMs: number) {
     const { clock } = this.options;
     return { boot: clock.boot, monotonicMs, committedMs: clock.realtimeMs() };
+  }
+
+  /** COLO's sender waits there for an answer; Remus' sends at least every interval. */
+  private tellSilence(): void {
+    if (this.commits === 1) this.options.listener.silent();
   }
 
   private status(): CheckpointStatus {

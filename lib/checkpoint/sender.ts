@@ -2,13 +2,15 @@
 // that is waited for. xl's sender begins when it has read the receiver's banner; that goes back the
 // other way, where there is one.
 
+import { unlinkSync } from "node:fs";
 import { isIPv4, isIPv6 } from "node:net";
-import { UsageError } from "../base/index.ts";
+import { SystemError, UsageError } from "../base/index.ts";
 import { BANNER } from "../stream/index.ts";
 import {
   acceptUnix,
   bindTcp,
   bindUnix,
+  connectUnix,
   duplicate,
   type Fd,
   type FileKind,
@@ -58,8 +60,34 @@ export function openSender(place: SenderPlace, listening: (name: string) => void
     }
     case "tcp":
       return accept(bindTcp(place), listening);
-    case "unix":
-      return accept(bindUnix({ path: place.path, kind: "stream" }), listening);
+    case "unix": {
+      const { path } = place;
+      const sender = accept(bindFresh(path), listening);
+      unlinkSync(path); // Nobody else is waited for.
+      return sender;
+    }
+  }
+}
+
+/** A socket that a receiver left behind when it was killed is no reason not to listen. */
+function bindFresh(path: string): Fd {
+  try {
+    return bindUnix({ path, kind: "stream" });
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.failure.code !== "EADDRINUSE") throw error;
+    if (!isLeftBehind(path)) throw error;
+    unlinkSync(path);
+    return bindUnix({ path, kind: "stream" });
+  }
+}
+
+function isLeftBehind(path: string): boolean {
+  try {
+    using _ = connectUnix({ path, kind: "stream", waitMs: 1000 });
+    return false;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return error.failure.code === "ECONNREFUSED";
   }
 }
 

@@ -42,6 +42,8 @@ export interface StreamSourceOptions {
   readonly position: number;
   /** Bytes that stand before what the descriptor gives. */
   readonly prefix: Uint8Array;
+  /** Called once when nothing has come for so long. */
+  readonly silence: { readonly afterMs: number; readonly tell: () => void };
 }
 
 export class StreamSource implements Source {
@@ -64,6 +66,8 @@ export class StreamSource implements Source {
   private readonly fd: Fd;
   private readonly kind: FileKind;
   private readonly duties: readonly Duty[];
+  private readonly silence: StreamSourceOptions["silence"];
+  private isSilent = false;
   private readonly poll = new PollSet();
   private readonly loan: Loan = borrow(BUFFER_BYTES);
   private prefix: Uint8Array;
@@ -72,11 +76,12 @@ export class StreamSource implements Source {
   private servedAtMs = 0;
   private isOver = false;
 
-  constructor({ fd, kind, duties, position, prefix }: StreamSourceOptions) {
+  constructor({ fd, kind, duties, position, prefix, silence }: StreamSourceOptions) {
     this.fd = fd;
     this.name = fd.name;
     this.kind = kind;
     this.duties = duties;
+    this.silence = silence;
     this.prefix = prefix;
     this.position = position - prefix.byteLength;
     this.view = this.loan.region.view;
@@ -96,6 +101,7 @@ export class StreamSource implements Source {
 
   beginRound(): void {
     this.firstByteMs = undefined;
+    this.isSilent = false;
   }
 
   take(bytes: number): number {
@@ -175,7 +181,8 @@ export class StreamSource implements Source {
       const place = poll.add(this.fd, "readable");
       const isServing = timeoutMs !== 0 || startedMs - this.servedAtMs >= BREATHE_MS;
       if (isServing) for (const duty of duties) duty.enter(poll);
-      poll.wait(timeoutMs);
+      const hasCome = poll.wait(timeoutMs === FOR_EVER ? this.silence.afterMs : timeoutMs);
+      if (!hasCome && timeoutMs === FOR_EVER) this.tellSilence();
       if (isServing) {
         for (const duty of duties) duty.serve(poll);
         this.servedAtMs = startedMs;
@@ -183,6 +190,12 @@ export class StreamSource implements Source {
       if (poll.isReadable(place)) break;
     }
     this.waitedMs += monotonicMs() - startedMs;
+  }
+
+  private tellSilence(): void {
+    if (this.isSilent) return;
+    this.isSilent = true;
+    this.silence.tell();
   }
 
   [Symbol.dispose](): void {

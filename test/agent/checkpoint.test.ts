@@ -225,6 +225,11 @@ test.each(["unix", "tcp"] as const)(
     const control = join(folder.path, "control");
     const words = ["checkpoint", "receive", "--to", to, "--listen", address, "--control", control];
     const [program = "", ...rest] = agentCommand(...words);
+    // A killed one leaves its sockets behind.
+    const killed = spawn(program, rest, { stdio: ["ignore", "ignore", "pipe"] });
+    await once(killed.stderr, "data");
+    killed.kill("SIGKILL");
+    await once(killed, "exit");
     const child = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"] });
     const ended = once(child, "exit");
     await once(child.stderr, "data"); // "waiting for the sender".

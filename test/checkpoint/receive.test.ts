@@ -1,7 +1,7 @@
 // Receiving and restoring: what comes out of a folder is what squash makes of the stream.
 
 import { expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { scanFolder } from "../../lib/checkpoint/index.ts";
 import { capturePath, captureTitle } from "../helpers/captures.ts";
@@ -12,10 +12,12 @@ import {
   streamFile,
   wrongPoints,
 } from "../helpers/checkpoints.ts";
+import { longRemus } from "../helpers/long-remus.ts";
 import { randomStream } from "../helpers/random-streams.ts";
 import { checkpointedPlan, HVM, PV64, VALID_PLANS } from "../helpers/stream-builder.ts";
 import { encode } from "../helpers/stream-plan.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
+import { makePipe } from "../../lib/sys/index.ts";
 import { randomOf } from "../fuzz/random.ts";
 
 const CAPTURE = "pv32.remus.to-receiver";
@@ -71,6 +73,51 @@ test("a receiver that is paused behind a checkpoint is gone on for by another", 
     expect({ seed, wrong: await wrongPoints(to, [path]) }).toEqual({ seed, wrong: [] });
   }
 }, 60_000);
+
+test("what a paused receiver leaves in its pipe is the next one's", async () => {
+  using folder = temporaryFolder();
+  const path = longRemus({ pages: 1500, checkpoints: 6, changed: 300 });
+  const to = join(folder.path, "points");
+  const { readEnd, writeEnd } = makePipe();
+  using input = readEnd;
+  const cat = Bun.spawn(["cat", path], { stdio: ["ignore", writeEnd.number, "ignore"] });
+  writeEnd[Symbol.dispose]();
+  const open = () => ({ fd: input, kind: "pipe" as const });
+  let result = receivePath(path, to, { open, pauseBehind: 1 });
+  for (let round = 2; round < 6; round++) {
+    expect(result).toMatchObject({ ended: "paused", commits: 1, last: { round: round - 1 } });
+    const { paused } = result;
+    result = receivePath(path, to, { open, pauseBehind: 1, ...(paused && { paused }) });
+  }
+  const { paused } = result;
+  result = receivePath(path, to, { open, ...(paused && { paused }) });
+  expect(result).toMatchObject({ ended: "lost", commits: 1, last: { round: 6 } });
+  expect(await wrongPoints(to, [path])).toEqual([]);
+  expect(await cat.exited).toBe(0);
+});
+
+test("a sender that waits behind the first checkpoint, as COLO's does, is told", () => {
+  using folder = temporaryFolder();
+  const plan = checkpointedPlan({ ...PV64, pages: 4 }, { checkpoints: 1, isColo: false });
+  const { bytes } = encode(plan);
+  const { readEnd, writeEnd } = makePipe();
+  using input = readEnd;
+  writeSync(writeEnd.number, bytes);
+  let told = 0;
+  const result = receivePath(streamFile(folder.path, bytes), join(folder.path, "points"), {
+    open: () => ({ fd: input, kind: "pipe" }),
+    silenceMs: 20,
+    onSilence() {
+      told++;
+      writeEnd[Symbol.dispose](); // It gives up.
+    },
+  });
+  expect({ told, ended: result.ended, commits: result.commits }).toEqual({
+    told: 1,
+    ended: "lost",
+    commits: 1,
+  });
+});
 
 test("points of an older stream stay until the next one's first commit", async () => {
   using folder = temporaryFolder();

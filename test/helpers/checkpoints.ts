@@ -21,6 +21,7 @@ export interface ReceiveTestOptions extends Partial<Omit<ReceiveOptions, "listen
   /** Pauses behind so many commits. */
   readonly pauseBehind?: number;
   readonly onCommit?: (number: number) => void;
+  readonly onSilence?: () => void;
 }
 
 /** Where a stream of a test stands in a folder of its own. */
@@ -36,7 +37,8 @@ export function receivePath(
   folder: string,
   options: ReceiveTestOptions,
 ): ReceiveResult {
-  const { keep = 1, keepForMs, pauseBehind = Infinity, onCommit, paused, ...rest } = options;
+  const { keep = 1, keepForMs, pauseBehind = Infinity, onCommit, onSilence, ...others } = options;
+  const { paused, ...rest } = others;
   using fd = openForReading(path);
   if (paused !== undefined) moveOffset(fd, paused.position);
   let commits = 0;
@@ -44,6 +46,7 @@ export function receivePath(
     folder,
     open: () => ({ fd, kind: "file" }),
     control: undefined,
+    silenceMs: 60_000,
     durability: "memory",
     compactSlackBytes: 0,
     retention: { keep, keepForMs },
@@ -56,6 +59,9 @@ export function receivePath(
         onCommit?.(number);
       },
       progress() {},
+      silent() {
+        onSilence?.();
+      },
       shouldPause: () => commits >= pauseBehind,
     },
     ...rest,

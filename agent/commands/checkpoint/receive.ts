@@ -30,6 +30,9 @@ import { print, printToStderr } from "../../ui/output.ts";
 import { openCommitLines } from "./commit-lines.ts";
 import { descriptorOption, retentionOf, timeOption } from "./retention.ts";
 
+/** Remus sends a checkpoint every few hundred milliseconds. */
+const SILENCE_MS = 30_000;
+
 const wantedOf = (words: readonly string[]): string => `wanted ${words.join(" or ")}`;
 const Options = v.strictObject({
   _: v.strictTuple([], "wanted none"),
@@ -115,6 +118,7 @@ async function receive(options: Options, place: SenderPlace): Promise<ReceiveRes
         return sender;
       },
       control,
+      silenceMs: SILENCE_MS,
       duties: lines.duties,
       paused: undefined,
       listener: {
@@ -123,6 +127,12 @@ async function receive(options: Options, place: SenderPlace): Promise<ReceiveRes
           status.committed(point);
         },
         progress: (position) => status.at(position),
+        silent() {
+          printToStderr(
+            "agent: warning: nothing has come since the first checkpoint: a sender of COLO waits " +
+              "for an answer there that agent cannot give, because it does not run the guest\n",
+          );
+        },
         shouldPause: () => false,
       },
     });
