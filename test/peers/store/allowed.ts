@@ -23,8 +23,10 @@ export const ALLOWED: readonly Allowed[] = [
     fits: (_, { ours, peer }) => ours.endsWith('"ENOENT|"') && peer.includes('"Domain '),
   },
   {
-    reason: "of nodes whose owner went away since the transaction began the C daemon says ENOMEM",
-    fits: (_, { ours, peer }) => peer.endsWith('"ENOMEM|"') && / t\d+ "(OK|EAGAIN)\|"$/.test(ours),
+    reason: "a transaction with nodes whose owner goes away cannot be committed: when that is told",
+    fits: (_, { ours, peer }) =>
+      (/"(ENOMEM|EIO)\|"$/.test(peer) && / t\d+ "(OK|EAGAIN|ENOMEM)\|"$/.test(ours)) ||
+      (peer.endsWith('"EAGAIN|"') && ours.endsWith('"ENOMEM|"')),
   },
 ];
 
