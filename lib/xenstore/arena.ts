@@ -104,7 +104,9 @@ export class Arena {
     return this.logAt !== this.logStart;
   }
 
-  /** Makes all that was set since the last one final, in one store. Frees must be done (heap.ts). */
+  /**
+   * Makes all that was set since the last one final, in one store. Frees must be done (heap.ts).
+   */
   seal(): void {
     const tag = this.tag === 0x7fff_ffff ? 1 : this.tag + 1;
     this.words[HEADER.tag] = tag;

@@ -1,6 +1,6 @@
-// Verifies how the arena's space is divided: blocks, free lists, rows. Nothing is followed before it
-// is known to lead inside, and nothing is followed twice, so that a damaged arena is a finding and
-// never a crash or a loop.
+// Verifies how the arena's space is divided: blocks, free lists, rows. Nothing is followed before
+// it is known to lead inside, and nothing is followed twice, so that a damaged arena is a finding
+// and never a crash or a loop.
 
 import { hex } from "../base/index.ts";
 import type { Arena } from "./arena.ts";

@@ -1,5 +1,6 @@
 // Compaction: blocks near the end move into free ones further down, a few at a time, each move an
-// operation of its own, so that the arena can end earlier. Rows and the undo log stay where they are.
+// operation of its own, so that the arena can end earlier. Rows and the undo log stay where they
+// are.
 
 import type { Core } from "./core.ts";
 import { allocate, capacityOf, commit, release } from "./heap.ts";

@@ -29,7 +29,9 @@ function freeNumber(core: Core): number {
   return number;
 }
 
-/** A new connection, behind the others; `domain` is the row of the domain whose ring it is, or 0. */
+/**
+ * A new connection, behind the others; `domain` is the row of the domain whose ring it is, or 0.
+ */
 export function addConnection(
   core: Core,
   domid: number,

@@ -1,5 +1,5 @@
-// One number for all that the store holds, the same wherever it stands in memory: a sum, so that the
-// order does not matter and each change only takes out the old and puts in the new.
+// One number for all that the store holds, the same wherever it stands in memory: a sum, so that
+// the order does not matter and each change only takes out the old and puts in the new.
 
 import { join } from "./bytes-copy.ts";
 import { limitOf } from "./account.ts";

@@ -161,7 +161,9 @@ export const DOMAIN = {
 export const DOMAIN_INTRODUCED_MASK = 1 << 8;
 export const DOMAIN_SHUTDOWN_MASK = 1 << 9;
 
-/** Words in a domain's block, each for the ten of QUOTAS: own limit (-1: the global), used, most. */
+/**
+ * Words in a domain's block, each for the ten of QUOTAS: own limit (-1: the global), used, most.
+ */
 export const ACCOUNT = { limit: 0, used: 10, most: 20, words: 30 } as const;
 
 /** A path that somebody watches. Its block: the path. */

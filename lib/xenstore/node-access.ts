@@ -1,5 +1,5 @@
-// How a request gets at the node it names: its path, the node as the client sees it, what the client
-// may do with it.
+// How a request gets at the node it names: its path, the node as the client sees it, what the
+// client may do with it.
 
 import { isTooMuch, QUOTA } from "./account.ts";
 import { permissionFor } from "./access.ts";

@@ -1,4 +1,5 @@
-// A node's row and block: where its parts stand, what it is charged for, what it adds to the digest.
+// A node's row and block: where its parts stand, what it is charged for, what it adds to the
+// digest.
 
 import type { Arena } from "./arena.ts";
 import { join, sumBytes } from "./bytes-copy.ts";

@@ -32,8 +32,9 @@ export function undo(core: Core): void {
 }
 
 /**
- * Puts another undo log in place. The header's word for it changes in one store while no operation is
- * in flight; a program that dies in between leaves a log that nobody uses, which settleLog frees.
+ * Puts another undo log in place. The header's word for it changes in one store while no operation
+ * is in flight; a program that dies in between leaves a log that nobody uses, which settleLog
+ * frees.
  */
 export function replaceLog(core: Core, bytes: number): void {
   const { arena } = core;

@@ -249,8 +249,8 @@ export function putChildNames(arena: Arena, node: number, target: Uint8Array, to
 }
 
 /**
- * Loads the view with the node at this level, as the request's transaction (or everybody) sees it. An
- * errno: ENOENT, or ENOSPC when the transaction may not touch any more.
+ * Loads the view with the node at this level, as the request's transaction (or everybody) sees it.
+ * An errno: ENOENT, or ENOSPC when the transaction may not touch any more.
  */
 export function look(core: Core, view: View, path: Path, level: number): number {
   const { transaction } = core.request;

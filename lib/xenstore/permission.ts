@@ -1,5 +1,5 @@
-// Permission lists: words of a domid (24 bits, signed) and what it may, owner first. What the owner's
-// entry says applies to all who are not listed.
+// Permission lists: words of a domid (24 bits, signed) and what it may, owner first. What the
+// owner's entry says applies to all who are not listed.
 
 export const PERMISSION = { none: 0, read: 1, write: 2, owner: 4, all: 7 } as const;
 /** The entry stands in the list and does not count: its domain was not there, or is another now. */
@@ -20,8 +20,9 @@ export const letterOf = (word: number): string => LETTERS[accessOf(word)]!;
 const isSpace = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 13);
 
 /**
- * The entry that a string such as "r5" (behind it a NUL) says: undefined where it is none. The number
- * is read as C's strtol reads it with base 0: white space, a sign, 0x and 0 in front for other bases.
+ * The entry that a string such as "r5" (behind it a NUL) says: undefined where it is none. The
+ * number is read as C's strtol reads it with base 0: white space, a sign, 0x and 0 in front for
+ * other bases.
  */
 export function parsePermission(bytes: Uint8Array, from: number, end: number): number | undefined {
   const access = from < end ? LETTERS.indexOf(String.fromCharCode(bytes[from]!)) : -1;

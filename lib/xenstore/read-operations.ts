@@ -22,8 +22,8 @@ export function read(core: Core): number {
 
 const LIST_COUNT = 64;
 /**
- * Lists of children as they were sent last, by row and generation: whatever changes a node's children
- * gives it another generation.
+ * Lists of children as they were sent last, by row and generation: whatever changes a node's
+ * children gives it another generation.
  */
 class ListCache {
   readonly bytes = new Uint8Array(LIST_COUNT * PAYLOAD_BYTES_MAX);
@@ -90,8 +90,8 @@ function seek(core: Core, offset: number): void {
 }
 
 /**
- * Puts names, from an offset of the list on, into the scratch buffer as long as whole ones fit below
- * `most`. Tells how many bytes.
+ * Puts names, from an offset of the list on, into the scratch buffer as long as whole ones fit
+ * below `most`. Tells how many bytes.
  */
 function putSlice(core: Core, offset: number, to: number, most: number): number {
   const { arena, scratch, view } = core;

@@ -196,7 +196,9 @@ const hasConflict = (core: Core, overlay: number): number => {
   return isSame ? 0 : ERRNO.EAGAIN;
 };
 
-/** Carries the transaction over into the store, or gives an errno and changes nothing that stays. */
+/**
+ * Carries the transaction over into the store, or gives an errno and changes nothing that stays.
+ */
 export function commitTransaction(core: Core, transaction: number, checkQuota: boolean): number {
   const errno =
     checkOwners(core, transaction, checkQuota) ||

@@ -292,8 +292,8 @@ export function nextInSubtree(arena: Arena, top: number, row: number): number {
 }
 
 /**
- * Takes a node and all below it out of the store: they are not found any more, and not counted. Their
- * rows are freed by reclaim(), so that what there is to undo does not grow with the subtree.
+ * Takes a node and all below it out of the store: they are not found any more, and not counted.
+ * Their rows are freed by reclaim(), so that what there is to undo does not grow with the subtree.
  */
 export function removeSubtree(core: Core, top: number): number {
   const { arena } = core;

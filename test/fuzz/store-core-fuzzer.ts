@@ -1,6 +1,6 @@
-// Many clients over the store without a daemon, beside a small model of it: 25 things that happen in a
-// case, each followed by a comparison of every reply and event and by a check of the whole arena. A
-// million of them: --fuzzer store_core --cases 40000.
+// Many clients over the store without a daemon, beside a small model of it: 25 things that happen
+// in a case, each followed by a comparison of every reply and event and by a check of the whole
+// arena. A million of them: --fuzzer store_core --cases 40000.
 
 import { Simulation } from "../helpers/xenstore-simulation.ts";
 import type { Fuzzer } from "./fuzzers.ts";

@@ -1,11 +1,12 @@
-// Many clients over the store and over the model, the same requests to both: after each of them every
-// reply and event is compared, and the arena verified. The program may "die" in between: then the
-// arena is adopted by a new store.
+// Many clients over the store and over the model, the same requests to both: after each of them
+// every reply and event is compared, and the arena verified. The program may "die" in between: then
+// the arena is adopted by a new store.
 
 import { deepStrictEqual } from "node:assert";
 import { assert } from "../../lib/base/index.ts";
 import { HEADER_BYTES, OPERATION, QUOTAS } from "../../lib/xenstore/index.ts";
 import { Model } from "./xenstore-model.ts";
+import { ModelState } from "./xenstore-model-state.ts";
 import { requestBytes, type TestOutbox, TestStore } from "./xenstore-core.ts";
 import { GUESTS, pick, type Random, randomRequest } from "./xenstore-requests.ts";
 
@@ -53,7 +54,7 @@ export class Simulation {
       nodeBytes: QUOTA_VALUES["node-size"],
     };
     assert(QUOTAS.length === 10, "the model knows all quotas");
-    this.model = new Model(quotas, (domid) => existing.has(domid));
+    this.model = new Model(new ModelState(quotas, (domid) => existing.has(domid)));
     for (let count = 0; count < 2; count++) this.connect();
     for (const domid of GUESTS.slice(0, 2)) this.introduce(domid);
     this.privileged("WRITE", "/local/domain/1/a\0x");
@@ -63,13 +64,13 @@ export class Simulation {
 
   private connect(): void {
     const number = this.real.socket();
-    this.model.connect(number, 0, true);
+    this.model.state.connect(number, 0, true);
     this.open.set(number, []);
   }
 
   private introduce(domid: number): void {
     const number = this.real.guest(domid);
-    this.model.introduce(number, domid);
+    this.model.state.introduce(number, domid);
     this.open.set(number, []);
     this.guests.set(domid, number);
   }
@@ -120,7 +121,7 @@ export class Simulation {
     const kind = random(12);
     if (kind === 0) {
       this.request(number, OPERATION.TRANSACTION_START, "\0", 0);
-      const said = /^6 (\d+)\0$/.exec(this.model.clients.get(number)!.queue.at(-1)!);
+      const said = /^6 (\d+)\0$/.exec(this.model.state.clients.get(number)!.queue.at(-1)!);
       if (said !== null) ids.push(Number(said[1]));
       return;
     }
@@ -135,7 +136,7 @@ export class Simulation {
     if (type === OPERATION.RESET_WATCHES && id === 0) ids.length = 0;
     if (
       type === OPERATION.RESET_WATCHES &&
-      this.model.clients.get(number)!.transactions.size === 0
+      this.model.state.clients.get(number)!.transactions.size === 0
     ) {
       ids.length = 0;
     }
@@ -145,7 +146,7 @@ export class Simulation {
   private compare(): void {
     const { host, store } = this.real;
     const trail = this.trail.join("\n");
-    for (const [number, client] of this.model.clients) {
+    for (const [number, client] of this.model.state.clients) {
       const outbox = host.outboxOf(number);
       deepStrictEqual(queueOf(outbox), client.queue, `connection ${number} after:\n${trail}`);
       if (this.random(4) !== 0 && client.queue.length < 40) continue;
@@ -154,6 +155,6 @@ export class Simulation {
       outbox.end = 0;
     }
     deepStrictEqual(store.check(), [], `after:\n${trail}`);
-    assert(store.counts().nodes === this.model.nodes.size, "as many nodes as in the model");
+    assert(store.counts().nodes === this.model.state.nodes.size, "as many nodes as in the model");
   }
 }

@@ -1,5 +1,5 @@
-// The program dies in the middle of an operation: whoever adopts the arena finds the state before it
-// or after it, and nothing in between. Every store into the arena is explored, then real kills.
+// The program dies in the middle of an operation: whoever adopts the arena finds the state before
+// it or after it, and nothing in between. Every store into the arena is explored, then real kills.
 
 import { expect, test } from "bun:test";
 import {
@@ -93,7 +93,7 @@ async function killedAt(memory: GrowingMemory, seed: number, ms: number): Promis
   await child.exited;
 }
 
-test(`killed ${KILLS} times at random points, at most the operation in flight is undone`, async () => {
+test(`killed ${KILLS} times, at most the operation in flight is undone`, async () => {
   const plain = new TestStore();
   const expected = digests(plain.store, plain.host, 5);
   const random = randomOf(77);
@@ -102,7 +102,8 @@ test(`killed ${KILLS} times at random points, at most the operation in flight is
     using memory = createGrowingMemory("arena", 4096);
     formatStore(memory, new TestHost(), OPTIONS);
     await killedAt(memory, 5, random(60));
-    using again = mapGrowingMemory(duplicate(memory.fd.number, "the arena again")); // It may have grown.
+    // It may have grown: mapped anew.
+    using again = mapGrowingMemory(duplicate(memory.fd.number, "the arena again"));
     const store = adoptStore(again, new TestHost());
     const done = store.generation;
     expect(expected.slice(done, done + 2)).toContain(store.digest());

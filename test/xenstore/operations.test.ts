@@ -2,7 +2,7 @@
 // guests. What the rows say is what the C daemon answers.
 
 import { describe, expect, test } from "bun:test";
-import { OPERATION } from "../../lib/xenstore/index.ts";
+import { OPERATION, QUOTAS } from "../../lib/xenstore/index.ts";
 import { TestStore } from "../helpers/xenstore-core.ts";
 
 /** Who, operation, payload, answer ("!" before an error). "T:" before who: in a transaction. */
@@ -177,12 +177,7 @@ const TABLES: Readonly<Record<string, readonly Row[]>> = {
     ["dom0", "SET_FEATURE", "1\0" + "2\0", "!EBUSY"],
     ["dom0", "SET_FEATURE", "9\0" + "2\0", "!ENOENT"],
     ["dom0", "SET_FEATURE", "1\0", "!EINVAL"],
-    [
-      "dom0",
-      "GET_QUOTA",
-      "",
-      "nodes watches outstanding memory soft-memory transactions transaction-nodes node-permissions path-max node-size\0",
-    ],
+    ["dom0", "GET_QUOTA", "", `${QUOTAS.map(({ name }) => name).join(" ")}\0`],
     ["dom0", "GET_QUOTA", "nodes\0", "1000\0"],
     ["dom0", "GET_QUOTA", "1\0nodes\0", "1000\0"],
     ["dom0", "SET_QUOTA", "1\0nodes\0" + "7\0", OK],

@@ -1,5 +1,5 @@
-// Does operations on a store in the shared memory of descriptor 3 until it is killed, counting in the
-// arena those that are done. SEED is the one argument.
+// Does operations on a store in the shared memory of descriptor 3 until it is killed, counting in
+// the arena those that are done. SEED is the one argument.
 
 import { writeSync } from "node:fs";
 import { Fd, mapGrowingMemory } from "../../../lib/sys/index.ts";
