@@ -27,7 +27,7 @@ import { onceIn, pick, type Random } from "./random.ts";
 import { relay } from "./relay-fuzzer.ts";
 import { storeCore } from "./store-core-fuzzer.ts";
 import { STORE_FUZZERS } from "./store-fuzzers.ts";
-import { storeState } from "./store-state-fuzzer.ts";
+import { storeArena, storeState } from "./store-state-fuzzer.ts";
 
 export interface Fuzzer {
   readonly name: string;
@@ -188,6 +188,7 @@ export const FUZZERS: readonly Fuzzer[] = [
   qemu,
   relay,
   storeState,
+  storeArena,
   storeCore,
   ...STORE_FUZZERS,
   checkpointKills,

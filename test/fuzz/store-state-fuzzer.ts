@@ -1,13 +1,20 @@
-// Dumps of a store, damaged anywhere: a reader says what is wrong, or what it read can be written
-// and read again as the same.
+// Dumps of a store, and the memory of one, damaged anywhere: a reader says what is wrong, or what
+// it read can be written and read again as the same.
 
 import { deepStrictEqual } from "node:assert";
 import { StreamError } from "../../lib/bytes/index.ts";
-import { decodeState, encodeState, type StateTarget } from "../../lib/xenstore/state/index.ts";
+import {
+  decodeState,
+  encodeState,
+  type StateTarget,
+  stateOfArena,
+  StoreDamagedError,
+} from "../../lib/xenstore/index.ts";
+import { arenaOfState } from "../helpers/state-arena.ts";
 import { randomState } from "../helpers/random-store.ts";
 import type { Fuzzer } from "./fuzzers.ts";
 import { mutateBytes } from "./mutate-bytes.ts";
-import { onceIn, pick, type Random } from "./random.ts";
+import { edgy, onceIn, pick, type Random } from "./random.ts";
 
 const TARGETS: readonly StateTarget[] = [
   { format: "text", variant: "c" },
@@ -28,7 +35,7 @@ function damaged(bytes: Uint8Array, isText: boolean, random: Random): Uint8Array
 
 export const storeState: Fuzzer = {
   name: "store_state",
-  share: 4,
+  share: 2,
   run(random) {
     const target = pick(random, TARGETS);
     const bytes = encodeState(randomState(random), target);
@@ -39,6 +46,29 @@ export const storeState: Fuzzer = {
       deepStrictEqual(decodeState(again).state, state);
     } catch (error) {
       if (!(error instanceof StreamError)) throw error;
+    }
+  },
+};
+
+/** Where the header ends and rows stand thickest. */
+const FRONT_BYTES = 64 * 1024;
+
+export const storeArena: Fuzzer = {
+  name: "store_arena",
+  share: 1,
+  run(random) {
+    const bytes = arenaOfState(randomState(random));
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let left = random(4); left >= 0; left--) {
+      const area = onceIn(random, 2) ? 4096 : Math.min(bytes.length, FRONT_BYTES);
+      view.setUint32(4 * random(area / 4), edgy(random), true);
+    }
+    try {
+      const state = stateOfArena(bytes);
+      const again = encodeState(state, { format: "json", variant: "c" });
+      deepStrictEqual(decodeState(again).state, state);
+    } catch (error) {
+      if (!(error instanceof StoreDamagedError)) throw error;
     }
   },
 };

@@ -1,46 +1,19 @@
 // A store made from a state holds that state: random ones, and those of real daemons.
 
 import { describe, expect, test } from "bun:test";
-import {
-  decodeState,
-  type Host,
-  stateOfArena,
-  storeFrom,
-  type StoreMemory,
-  type StoreState,
-} from "../../../lib/xenstore/index.ts";
+import { decodeState, stateOfArena, type StoreState } from "../../../lib/xenstore/index.ts";
 import { withSeed } from "../../helpers/pieces.ts";
 import { randomState } from "../../helpers/random-store.ts";
+import { storeOfState } from "../../helpers/state-arena.ts";
 import { hasStoreDumps, storeDump, storeDumpTitle } from "../../helpers/store-dumps.ts";
 
 const CASES = 60;
-const OPTIONS = { privilegedDomid: 0, storeDomid: 0, seed: 5, quotas: {}, keepOrphans: false };
-
-/** Nothing of what is made here has effects. */
-const HOST = new Proxy({} as Host, {
-  get: (_, name) => () => {
-    throw new Error(`${String(name)} was called`);
-  },
-});
-
-function growingMemory(): StoreMemory & { buffer: ArrayBuffer } {
-  return {
-    buffer: new ArrayBuffer(4096),
-    grow(bytes) {
-      const buffer = new ArrayBuffer(Math.ceil(bytes / 4096) * 4096);
-      new Uint8Array(buffer).set(new Uint8Array(this.buffer));
-      this.buffer = buffer;
-      return buffer;
-    },
-  };
-}
 
 function through(state: StoreState): StoreState {
-  const memory = growingMemory();
-  const { store, connections } = storeFrom(state, memory, { host: HOST, options: OPTIONS });
+  const { store, connections, bytes } = storeOfState(state);
   expect(store.check()).toEqual([]);
   expect(connections.size).toBe(state.connections.length);
-  return stateOfArena(new Uint8Array(memory.buffer));
+  return stateOfArena(bytes);
 }
 
 const isSpecial = ({ path }: { readonly path: string }): boolean => path.startsWith("@");
