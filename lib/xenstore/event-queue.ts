@@ -4,6 +4,7 @@
 import { copyBytes } from "./bytes-copy.ts";
 import { HEADER_BYTES, OPERATION, PAYLOAD_BYTES_MAX } from "./limits.ts";
 import type { Outbox } from "./ports.ts";
+import { QueuedEvents } from "./queued-events.ts";
 
 const ITEM_WORDS = 3;
 const AT_SIGN = 64;
@@ -12,6 +13,7 @@ export class EventQueue {
   /** Rows of watches, with place and length of the path in `paths`. */
   private items = new Int32Array(256 * ITEM_WORDS);
   private paths = new Uint8Array(16 * 1024);
+  private readonly queued = new QueuedEvents();
   private itemsEnd = 0;
   private pathsEnd = 0;
   private lastPath = 0;
@@ -22,6 +24,7 @@ export class EventQueue {
   }
 
   clear(): void {
+    this.queued.forget();
     this.itemsEnd = 0;
     this.pathsEnd = 0;
   }
@@ -79,7 +82,9 @@ export class EventQueue {
     copyBytes(bytes, payload + pathBytes + 1, source, at, tokenBytes);
     bytes[payload + length - 1] = 0;
     const isSpecial = this.paths[from] === AT_SIGN;
-    if (isSpecial || !isQueued(outbox, length)) outbox.end = end + HEADER_BYTES + length;
+    if (!isSpecial && outbox.start !== end && this.queued.has(outbox)) return;
+    this.queued.add(outbox);
+    outbox.end = end + HEADER_BYTES + length;
   }
 }
 
@@ -108,21 +113,4 @@ export function writeHead(
   bytes[at + 13] = length >> 8;
   bytes[at + 14] = 0;
   bytes[at + 15] = 0;
-}
-
-/** Whether the event that has just been written behind `end` is queued already. */
-function isQueued(outbox: Outbox, length: number): boolean {
-  const { bytes, end } = outbox;
-  for (let at = outbox.start; at < end;) {
-    const other = bytes[at + 12]! | (bytes[at + 13]! << 8);
-    const size = HEADER_BYTES + other;
-    if (other === length && bytes[at] === OPERATION.WATCH_EVENT) {
-      // Tokens differ more often than paths: from the end.
-      let index = size - 1;
-      while (index >= HEADER_BYTES && bytes[at + index] === bytes[end + index]) index--;
-      if (index < HEADER_BYTES) return true;
-    }
-    at += size;
-  }
-  return false;
 }

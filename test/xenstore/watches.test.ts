@@ -71,6 +71,15 @@ describe("a watch", () => {
     expect(store.events(watcher)).toEqual(["/a/b t", "/a/b u"]);
   });
 
+  test("hears once also where one client has very many and reads none", () => {
+    const tokens = Array.from({ length: 3000 }, (_, index) => `t${index}`);
+    const [store, actor, watcher] = watching(...tokens.map((token) => `/a\0${token}\0`));
+    for (const path of ["/a", "/a/b", "/a", "/a/b", "/a"]) store.ask(actor, "WRITE", `${path}\0`);
+    expect(store.events(watcher)).toEqual(
+      ["/a", "/a/b"].flatMap((path) => tokens.map((token) => `${path} ${token}`)),
+    );
+  });
+
   test("with a path and token too long for an event stays silent", () => {
     const store = new TestStore();
     const one = store.socket();
