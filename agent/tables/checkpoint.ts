@@ -142,8 +142,8 @@ export const CHECKPOINT_COMMANDS: readonly CommandSpec[] = [
     operands: "DIR",
     summary: "give up older restore points, and what only they need",
     description: [
-      "Keeps what --keep or --keep-for wants, and always the last restore point. Not while a " +
-        "stream is received: the receiver has the same options.",
+      "Keeps what the options want, and always the last restore point. Not while a stream is " +
+        "received: the receiver has the same options.",
     ],
     options: [...KEEP_OPTIONS, JSON_OPTION, QUIET, HELP_OPTION],
     load: () => import("../commands/checkpoint/prune.ts"),
