@@ -85,7 +85,8 @@ test.each(rows)(
     await load.stop(5000);
     expect(load.mistakes({ mayClose: false })).toEqual([]);
     const untilMs = performance.now() + 5000;
-    while (performance.now() < untilMs && descriptorsOf(last).length !== before) await Bun.sleep(10);
+    while (performance.now() < untilMs && descriptorsOf(last).length !== before)
+      await Bun.sleep(10);
     expect(descriptorsOf(last).length).toBe(before);
   },
   TIMEOUT_MS,

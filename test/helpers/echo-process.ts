@@ -54,6 +54,15 @@ export class EchoProcess implements AsyncDisposable {
     return this.pids();
   }
 
+  /** Whether somebody serves in the end: a successor may still be giving up. */
+  async isServed(): Promise<boolean> {
+    while (this.pids().length > 0) {
+      if (await isEchoed(this.socket)) return true;
+      await Bun.sleep(20);
+    }
+    return false;
+  }
+
   /** Orders an update and waits for its end, from whichever program says it. */
   async update(order: Partial<UpdateOrder> & Pick<UpdateOrder, "way">): Promise<Ended> {
     const whole: UpdateOrder = {
@@ -109,5 +118,28 @@ function linkOf(path: string): string {
     return readlinkSync(path);
   } catch {
     return "closed";
+  }
+}
+
+const ECHO_WAIT_MS = 500;
+
+/** Whether a new connection is served. */
+async function isEchoed(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  try {
+    const socket = await Bun.connect({
+      unix: path,
+      socket: {
+        open: (peer) => void peer.write(Buffer.from("0100000078", "hex")),
+        data: () => resolve(true),
+        close: () => resolve(false),
+      },
+    });
+    const late = Bun.sleep(ECHO_WAIT_MS).then(() => false);
+    const isServed = await Promise.race([promise, late]);
+    socket.end();
+    return isServed;
+  } catch {
+    return false; // Nobody listens.
   }
 }

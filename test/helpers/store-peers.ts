@@ -67,6 +67,16 @@ export function xsload(): string {
   return join(CACHE, "xsload");
 }
 
+/** Runs a program of a version's packages, `run` being its /run/xenstored; status and output. */
+export function runPeerTool(version: XenVersion, run: string, words: readonly string[]) {
+  fetchPeer(version);
+  const { exitCode, stdout, stderr } = Bun.spawnSync([
+    ...["sh", SCRIPT, CACHE, "tool", version, run],
+    ...words,
+  ]);
+  return { status: exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+}
+
 /** The folder with the unpacked packages of a version. */
 export function peerRoot(version: XenVersion): string {
   fetchPeer(version);

@@ -17,7 +17,7 @@ const TIMEOUT_MS = 120_000;
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
 let daemon: StoreDaemon;
-beforeEach(() => void (daemon = startServe({ program: "binary", words: [] })));
+beforeEach(() => void (daemon = startServe({ program: "binary", words: [] })), TIMEOUT_MS); // Builds.
 afterEach(() => {
   killAll(daemon.socket);
   daemon[Symbol.dispose]();

@@ -11,6 +11,7 @@
 import { basename } from "node:path";
 import {
   claimHandover,
+  type Claimed,
   type Heirs,
   LAUNCHER_COMMAND,
   loopWaiter,
@@ -20,6 +21,7 @@ import {
   takeOver,
   Updater,
   type UpdateOrder,
+  type Waiter,
 } from "../../../lib/handover/index.ts";
 import { bindUnix, cleanEnvironment, Loop } from "../../../lib/sys/index.ts";
 import { echoHeir } from "../echo-heir.ts";
@@ -32,10 +34,39 @@ const behaviour = isGood ? undefined : name.slice("echo-".length);
 const version = behaviour === "of-another-version" ? 99 : ECHO_STATE_VERSION;
 const VERSION_LINE = `echo ${behaviour ?? "good"}`;
 
+type Role = "old" | "new" | "keeper";
+
+/** The keeper is an heir of the old binary's name. */
+const roleOf = (claimed: Claimed | undefined): Role =>
+  claimed === undefined
+    ? "old"
+    : claimed.kind === "heir" && name === "echo-server"
+      ? "keeper"
+      : "new";
+
+/**
+ * ECHO_DIES="new 5": the process in that role is killed when the handover wakes it for the fifth
+ * time, before it does anything.
+ */
+function mortal(waiter: Waiter, role: Role): Waiter {
+  const [victim, at] = (process.env.ECHO_DIES ?? "").split(" ");
+  if (victim !== role) return waiter;
+  let wakeUps = 0;
+  const counted = (run: () => void) => (): void => {
+    if (++wakeUps === Number(at)) process.kill(process.pid, "SIGKILL");
+    run();
+  };
+  return {
+    watch: (fd, onReadable) => waiter.watch(fd, counted(onReadable)),
+    forget: (fd) => waiter.forget(fd),
+    after: (delayMs, run) => waiter.after(delayMs, counted(run)),
+  };
+}
+
 async function serve(socket: string, control: string): Promise<void> {
   using loop = new Loop();
-  const waiter = loopWaiter(loop);
   const claimed = claimHandover(process.env);
+  const waiter = mortal(loopWaiter(loop), roleOf(claimed));
   let isGivenUp = false;
   loop.onSignal("SIGTERM", () => loop.stop());
   const run = (echo: Echo, generation: number): void => {
