@@ -50,3 +50,17 @@ export function finish(sum: number): number {
 /** One sum of two. */
 export const join = (sum: number, other: number): number =>
   finish(Math.imul(sum, 0x9e37_79b1) ^ (other + 0x7f4a_7c15));
+
+/** Writes a number in decimal with a NUL behind it; tells how many bytes. */
+export function putNumber(target: Uint8Array, at: number, value: number): number {
+  let digits = 1;
+  for (let limit = 10; value >= limit; limit *= 10) digits++;
+  let rest = value;
+  for (let digit = digits - 1; digit >= 0; digit--) {
+    const left = Math.floor(rest / 10);
+    target[at + digit] = 48 + (rest - left * 10);
+    rest = left;
+  }
+  target[at + digits] = 0;
+  return digits + 1;
+}

@@ -3,7 +3,8 @@
 
 import { ALL_FEATURES, QUOTA, wouldExceed } from "./account.ts";
 import { countStrings, onlyString, stringLength, strings, toInteger } from "./arguments.ts";
-import { acknowledge, answerText, type Core } from "./core.ts";
+import { putNumber } from "./bytes-copy.ts";
+import { acknowledge, answer, type Core } from "./core.ts";
 import { ERRNO } from "./errno.ts";
 import {
   CONNECTION,
@@ -97,11 +98,12 @@ export function resetWatches(core: Core): number {
 // ---- Transactions ---------------------------------------------------------------------------
 
 export function transactionStart(core: Core): number {
-  const { request, arena } = core;
+  const { request, arena, scratch } = core;
   if (request.transaction !== 0) return ERRNO.EBUSY;
   if (wouldExceed(core, QUOTA.transactions, 1)) return ERRNO.ENOSPC;
   const row = startTransaction(core, request.connection);
-  return answerText(core, String(arena.words[row * ROW_WORDS + TRANSACTION.id]! >>> 0));
+  const id = arena.words[row * ROW_WORDS + TRANSACTION.id]! >>> 0;
+  return answer(core, scratch, 0, putNumber(scratch, 0, id));
 }
 
 const isLetter = (core: Core, letter: string): boolean =>

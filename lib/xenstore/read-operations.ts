@@ -1,7 +1,7 @@
 // Operations that only look: READ, DIRECTORY, DIRECTORY_PART, GET_PERMS.
 
 import { countStrings, onlyString, stringLength } from "./arguments.ts";
-import { copyBytes } from "./bytes-copy.ts";
+import { copyBytes, putNumber } from "./bytes-copy.ts";
 import { answer, type Core } from "./core.ts";
 import { ERRNO } from "./errno.ts";
 import { NODE, ROW_WORDS } from "./layout.ts";
@@ -119,20 +119,6 @@ function putSlice(core: Core, offset: number, to: number, most: number): number 
     cursor.child = arena.words[cursor.child * ROW_WORDS + NODE.next]!;
   }
   return used;
-}
-
-/** Writes a number in decimal with a NUL behind it; tells how many bytes. */
-function putNumber(target: Uint8Array, at: number, value: number): number {
-  let digits = 1;
-  for (let limit = 10; value >= limit; limit *= 10) digits++;
-  let rest = value;
-  for (let digit = digits - 1; digit >= 0; digit--) {
-    const left = Math.floor(rest / 10);
-    target[at + digit] = 48 + (rest - left * 10);
-    rest = left;
-  }
-  target[at + digits] = 0;
-  return digits + 1;
 }
 
 /** C's atoi as an unsigned number. */

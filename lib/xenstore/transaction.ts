@@ -133,12 +133,14 @@ function takePath(core: Core, path: Path, overlay: number): void {
   else path.take(arena.bytes, pathAtOf(arena, overlay), length, 0, true);
 }
 
-/** Goes through a transaction's overlays in the order of their first touch. */
-function each(core: Core, transaction: number, visit: (overlay: number) => number): number {
+type Visit = (core: Core, overlay: number, transaction: number) => number;
+
+/** Goes through a transaction's overlays in the order of their first touch, up to an errno. */
+function each(core: Core, transaction: number, visit: Visit): number {
   const { arena } = core;
   let overlay = arena.words[transaction * ROW_WORDS + TRANSACTION.firstNode]!;
   for (; overlay !== 0; overlay = arena.words[overlay * ROW_WORDS + OVERLAY.next]!) {
-    const errno = visit(overlay);
+    const errno = visit(core, overlay, transaction);
     if (errno !== 0) return errno;
   }
   return 0;
@@ -154,25 +156,26 @@ function gain(domid: number, nodes: number): void {
   gains[index] = (gains[index] ?? 0) + nodes;
 }
 
+/** Counts a node for the owner it had, and for the one it gets. */
+function countOwners(core: Core, overlay: number): number {
+  const { arena } = core;
+  if (!hasFlag(arena, overlay, OVERLAY_MODIFIED_MASK)) return 0;
+  const before = wasAbsent(arena, overlay) ? -1 : domidOf(arena.words[beforeAtOf(arena, overlay)]!);
+  if (before !== -1) gain(before, -1);
+  if (!hasFlag(arena, overlay, OVERLAY_PRESENT_MASK)) return 0;
+  viewOverlay(core, core.other, overlay);
+  gain(domidOf(arena.words[core.other.permissionsAt]!), 1);
+  return 0;
+}
+
 /**
  * ENOMEM if a node would belong to a domain that has gone meanwhile: the next of its number would
  * find it as its own. ENOSPC if the commit would bring a domain over its number of nodes.
  */
 function checkOwners(core: Core, transaction: number, withQuota: boolean): number {
-  const { arena } = core;
   owners.length = 0;
   gains.length = 0;
-  each(core, transaction, (overlay) => {
-    if (!hasFlag(arena, overlay, OVERLAY_MODIFIED_MASK)) return 0;
-    const before = wasAbsent(arena, overlay)
-      ? -1
-      : domidOf(arena.words[beforeAtOf(arena, overlay)]!);
-    if (before !== -1) gain(before, -1);
-    if (!hasFlag(arena, overlay, OVERLAY_PRESENT_MASK)) return 0;
-    viewOverlay(core, core.other, overlay);
-    gain(domidOf(arena.words[core.other.permissionsAt]!), 1);
-    return 0;
-  });
+  each(core, transaction, countOwners);
   for (let index = 0; index < owners.length; index++) {
     const domain = livingDomain(core, owners[index]!);
     const added = gains[index]!;
@@ -200,14 +203,12 @@ const hasConflict = (core: Core, overlay: number): number => {
  * Carries the transaction over into the store, or gives an errno and changes nothing that stays.
  */
 export function commitTransaction(core: Core, transaction: number, checkQuota: boolean): number {
-  const errno =
-    checkOwners(core, transaction, checkQuota) ||
-    each(core, transaction, (overlay) => hasConflict(core, overlay));
+  const errno = checkOwners(core, transaction, checkQuota) || each(core, transaction, hasConflict);
   if (errno !== 0) return errno;
-  each(core, transaction, (overlay) => removeGone(core, overlay));
-  each(core, transaction, (overlay) => carryOver(core, transaction, overlay));
-  each(core, transaction, (overlay) => orderChildren(core, overlay));
-  each(core, transaction, (overlay) => fireOverlay(core, transaction, overlay));
+  each(core, transaction, removeGone);
+  each(core, transaction, carryOver);
+  each(core, transaction, orderChildren);
+  each(core, transaction, fireOverlay);
   return 0;
 }
 
@@ -245,7 +246,7 @@ function copyPermissions(core: Core): Int32Array {
 }
 
 /** Writes one node as the transaction has it. Its parents are made first where they are missing. */
-function carryOver(core: Core, transaction: number, overlay: number): number {
+function carryOver(core: Core, overlay: number, transaction: number): number {
   const { arena, view } = core;
   const mask = OVERLAY_MODIFIED_MASK | OVERLAY_PRESENT_MASK;
   if ((arena.words[overlay * ROW_WORDS]! & mask) !== mask) return 0;
@@ -329,7 +330,7 @@ function orderChildren(core: Core, overlay: number): number {
  * those of its parent; a parent that the transaction touched later counts as it was before, since
  * the nodes go into the store in the order of their first touches.
  */
-function fireOverlay(core: Core, transaction: number, overlay: number): number {
+function fireOverlay(core: Core, overlay: number, transaction: number): number {
   const { arena, walk } = core;
   if (!hasFlag(arena, overlay, OVERLAY_FIRE_MASK)) return 0;
   if (!hasFlag(arena, overlay, OVERLAY_MODIFIED_MASK)) return 0;
