@@ -12,6 +12,7 @@ import { STORE_COMMANDS } from "./tables/store.ts";
 import { STREAM_COMMANDS } from "./tables/stream.ts";
 
 export { DROP_INS } from "./drop-ins.ts";
+export { PROXY_WAYS } from "./tables/device.ts";
 export { RELAY_ON_ERROR } from "./tables/hook.ts";
 export { COMPLETION_SHELLS } from "./tables/host.ts";
 export { INSPECT_SECTIONS } from "./tables/stream.ts";

@@ -21,6 +21,9 @@ const KEEP_OPTION: OptionSpec = {
   value: "FILE",
   summary: "keep the state in a new file",
 };
+/** How a proxy's program is replaced: by another process, or by executing it in this one. */
+export const PROXY_WAYS = ["in-place", "promote"] as const;
+
 const TRANSFER_OPTIONS = [LOSE_OPTION, TIMEOUT_OPTION, JSON_OPTION, HELP_OPTION] as const;
 
 export const DEVICE_COMMANDS: readonly CommandSpec[] = [
@@ -93,6 +96,19 @@ export const DEVICE_COMMANDS: readonly CommandSpec[] = [
       { name: "backend", value: "PATH", summary: "the back end's socket" },
       { name: "control", value: "PATH", summary: "the control socket (default: listen.control)" },
       { name: "status", value: "CONTROL", summary: "tell how a running proxy stands, and end" },
+      {
+        name: "update",
+        value: "CONTROL",
+        summary: "have a running proxy go on as another program, and end",
+      },
+      { name: "binary", value: "PATH", summary: "that program (default: this one)" },
+      {
+        name: "way",
+        value: "WAY",
+        choices: PROXY_WAYS,
+        summary: "in-place (the same process, default) or promote (a new one)",
+      },
+      { name: "dry-run", summary: "with --update: only try whether it could" },
       {
         name: "mask-features",
         value: "BITS",

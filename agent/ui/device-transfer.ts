@@ -52,6 +52,17 @@ export function proxyLine(event: ProxyEvent): string {
   }
 }
 
+/** A proxy that another binary goes on with, or could. */
+export function updateText({ generation, pauseMs }: Updated): string {
+  if (pauseMs === null) return "The new program can go on with this proxy\n";
+  return `Generation ${generation} serves; the pause was ${pauseMs.toFixed(1)} ms\n`;
+}
+
+interface Updated {
+  readonly generation: number;
+  readonly pauseMs: number | null;
+}
+
 export function statusText(status: ProxyStatus, style: TextStyle): string {
   const rows: [string, string][] = [
     ["guest", status.attached ? `attached to ${status.listen}` : `none at ${status.listen}`],

@@ -10,6 +10,7 @@ import {
   receiveDescriptors,
   sendDescriptors,
 } from "../sys/index.ts";
+import type { UpdateRequest } from "./control-server.ts";
 import type { StateEnd } from "./back-end.ts";
 import {
   ControlAnswer,
@@ -99,6 +100,13 @@ export class ControlClient implements StateEnd {
     const answer = this.ask(request, keep);
     if (answer.answer !== "swapped") throw this.unexpected(answer.answer);
     return answer.report;
+  }
+
+  /** Has the proxy's program replaced by another binary. */
+  update(order: Omit<UpdateRequest, "do">): Extract<ControlAnswer, { answer: "updated" }> {
+    const answer = this.ask({ do: "update", ...order }, undefined);
+    if (answer.answer !== "updated") throw this.unexpected(answer.answer);
+    return answer;
   }
 
   private ask(request: ControlRequest, fd: Fd | undefined): ControlAnswer {

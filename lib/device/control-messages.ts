@@ -23,6 +23,12 @@ export const ControlRequest = v.variant("do", [
     fallback: v.nullable(text),
     loses_connections: v.boolean(),
   }),
+  v.strictObject({
+    do: v.literal("update"),
+    binary: text,
+    way: v.picklist(["promote", "in_place"]),
+    dry_run: v.boolean(),
+  }),
 ]);
 export type ControlRequest = v.InferOutput<typeof ControlRequest>;
 
@@ -59,6 +65,12 @@ export const ControlAnswer = v.variant("answer", [
   v.strictObject({ answer: v.literal("saved"), bytes: count }),
   v.strictObject({ answer: v.literal("done") }),
   v.strictObject({ answer: v.literal("swapped"), report: SwapReport }),
+  /** From whichever program serves by then. */
+  v.strictObject({
+    answer: v.literal("updated"),
+    generation: count,
+    pause_ms: v.nullable(v.number()),
+  }),
   v.strictObject({ answer: v.literal("refused"), reason: text }),
 ]);
 export type ControlAnswer = v.InferOutput<typeof ControlAnswer>;

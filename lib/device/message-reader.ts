@@ -101,20 +101,10 @@ export class MessageReader implements Disposable {
 
   private take(): Message {
     const { bytes, descriptors } = this;
-    const { request, flags } = read(MESSAGE_HEADER, viewOf(bytes, 0), 0);
     this.bytes = new Uint8Array(HEADER_BYTES);
     this.descriptors = [];
     this.have = 0;
-    return {
-      request,
-      flags,
-      bytes,
-      view: viewOf(bytes, HEADER_BYTES),
-      descriptors,
-      [Symbol.dispose]() {
-        for (const fd of descriptors) fd[Symbol.dispose]();
-      },
-    };
+    return messageOf(bytes, descriptors);
   }
 
   private error(wanted: string, found: string): ProtocolError {
@@ -123,6 +113,21 @@ export class MessageReader implements Disposable {
       `Cannot understand a vhost-user message of ${name}: wanted ${wanted}, found ${found}`,
     );
   }
+}
+
+/** A message from all of its bytes. It owns the descriptors. */
+export function messageOf(bytes: Uint8Array, descriptors: readonly Fd[]): Message {
+  const { request, flags } = read(MESSAGE_HEADER, viewOf(bytes, 0), 0);
+  return {
+    request,
+    flags,
+    bytes,
+    view: viewOf(bytes, HEADER_BYTES),
+    descriptors,
+    [Symbol.dispose]() {
+      for (const fd of descriptors) fd[Symbol.dispose]();
+    },
+  };
 }
 
 const viewOf = (bytes: Uint8Array, at: number): DataView =>

@@ -20,25 +20,19 @@ import {
   type Fd,
   type Loop,
   makeNonBlocking,
-  MESSAGE_BYTES_MAX,
   peerProcessOf,
   READY_MASK,
-  receiveDescriptors,
-  sendDescriptors,
 } from "../sys/index.ts";
+import type { CarriedDescriptor, Touch } from "../handover/index.ts";
 import { describeProblem, describeStates } from "../transition/index.ts";
 import { BackEnd } from "./back-end.ts";
 import { backEndPid, tcpConnectionsOf } from "./back-end-process.ts";
-import {
-  type ControlAnswer,
-  ControlRequest,
-  hexBits,
-  packetOf,
-  parsePacket,
-  type SwapReport,
-} from "./control-messages.ts";
+import { type ControlAnswer, hexBits, type SwapReport } from "./control-messages.ts";
+import { ControlServer, type OwnRequest, refusing, type Reply } from "./control-server.ts";
 import { saveUnderGuest } from "./pull.ts";
-import { type Masks, Session } from "./session.ts";
+import { Carried, type ProxyState, type RestoredProxy } from "./proxy-state.ts";
+import type { KeyOf, SessionState, TakeFd } from "./session-state.ts";
+import { type Masks, Session, type SessionOptions } from "./session.ts";
 import { swapBackEnd } from "./swap.ts";
 import { listenOn } from "./unix-name.ts";
 
@@ -58,43 +52,126 @@ export interface ProxyOptions {
   readonly onEvent: (event: ProxyEvent) => void;
 }
 
+interface Asked {
+  readonly request: OwnRequest;
+  readonly file: Fd | undefined;
+}
+
 /** Owns its sockets, with their names. */
 export class Proxy implements Disposable {
+  /** Called with its key before anything is read from or written to a descriptor. */
+  touch: Touch = () => false;
   private readonly options: ProxyOptions;
   private readonly listener: Fd;
-  private readonly control: Fd;
-  private readonly clients = new Set<Fd>();
+  readonly control: ControlServer;
+  private readonly carried: Carried;
   private backendPath: string;
   private session: Session | undefined;
   private prepared: BackEnd | undefined;
+  private hasLeft = false;
 
-  constructor(options: ProxyOptions) {
+  /** Begins to listen; or is paused where another program has stopped. */
+  constructor(options: ProxyOptions, restored?: RestoredProxy) {
     this.options = options;
-    this.backendPath = options.backend;
-    this.listener = listenOn(options.listen, "stream");
-    this.control = listenOn(options.control, "seqpacket");
-    const { loop } = options;
-    loop.watch(this.listener, READY_MASK.readable, () => this.attach());
-    loop.watch(this.control, READY_MASK.readable, () => this.acceptControl());
+    this.backendPath = restored?.state.backend ?? options.backend;
+    this.carried = new Carried(restored?.state.next_key ?? 1);
+    if (restored === undefined) {
+      this.listener = listenOn(options.listen, "stream");
+      this.control = this.controlOn(listenOn(options.control, "seqpacket"));
+      this.resume();
+      return;
+    }
+    const { state } = restored;
+    const take = (key: string): Fd => this.carried.adopt(key, restored.take(key));
+    this.listener = take(state.listener);
+    this.control = this.controlOn(take(state.control));
+    const clients = state.clients.map(take);
+    for (const client of clients) this.control.adopt(client);
+    this.control.asker = clients[state.asker ?? clients.length];
+    if (state.session !== null) this.session = this.join(state.session, take);
+  }
+
+  /** What stands in the way of another program going on with this. */
+  get obstacles(): string[] {
+    const obstacles: string[] = [];
+    if (this.prepared !== undefined) obstacles.push("a loaded back end waits for its guest");
+    if (this.session?.isWaited === true) obstacles.push("an operation waits for its moment");
+    return obstacles;
+  }
+
+  get counts(): Readonly<Record<string, number>> {
+    const guests = this.session === undefined ? 0 : 1;
+    return {
+      guests,
+      messages: this.session?.messageCount ?? 0,
+      clients: this.control.clients.length,
+    };
+  }
+
+  /** All there is to know; the descriptors stand in descriptors(). */
+  state(): ProxyState {
+    const keyOf: KeyOf = (fd) => this.carried.keyOf(fd);
+    const { clients, asker } = this.control;
+    const askerAt = asker === undefined ? -1 : clients.indexOf(asker);
+    return {
+      listener: keyOf(this.listener),
+      control: keyOf(this.control.listener),
+      backend: this.backendPath,
+      clients: clients.map(keyOf),
+      asker: askerAt === -1 ? null : askerAt,
+      session: this.session?.state(keyOf) ?? null,
+      next_key: this.carried.nextKey,
+    };
+  }
+
+  descriptors(): readonly CarriedDescriptor[] {
+    this.carried.begin();
+    this.state();
+    return this.carried.list();
+  }
+
+  pause(): void {
+    this.options.loop.forget(this.listener);
+    this.control.pause();
+    this.session?.pause();
+  }
+
+  resume(): void {
+    this.options.loop.watch(this.listener, READY_MASK.readable, () => this.attach());
+    this.control.resume();
+    this.session?.resume();
+  }
+
+  /** Gives up what another program, dead by now, has had traffic with. Before resume(). */
+  dropTouched(touched: ReadonlySet<string>): void {
+    const isTouched = (fd: Fd): boolean => touched.has(this.carried.keyOf(fd));
+    for (const client of this.control.clients) {
+      if (isTouched(client)) this.control.close(client);
+    }
+    const { session } = this;
+    if (session === undefined || !session.sockets.some(isTouched)) return;
+    session.resume(); // It is ended as any other is.
+    session.end("what a program that has died has passed on for it is not known");
+  }
+
+  /** Another program serves: its sockets and their names are left alone. */
+  leave(): void {
+    this.hasLeft = true;
+    this.options.loop.stop();
   }
 
   [Symbol.dispose](): void {
+    if (this.hasLeft) return; // The process ends; its descriptors are copies.
     const { loop, listen, control } = this.options;
     this.session?.[Symbol.dispose]();
     this.prepared?.[Symbol.dispose]();
-    for (const client of this.clients) this.closeClient(client);
-    for (const [fd, path] of [
-      [this.listener, listen],
-      [this.control, control],
-    ] as const) {
-      loop.forget(fd);
-      fd[Symbol.dispose]();
-      unlinkSync(path);
-    }
+    this.control[Symbol.dispose]();
+    loop.forget(this.listener);
+    this.listener[Symbol.dispose]();
+    for (const path of [listen, control]) unlinkSync(path);
   }
 
-  // ---- Guests
-  // ------------------------------------------------------------------------------------
+  // ---- Guests -----------------------------------------------------------------------------------
 
   private attach(): void {
     const front = acceptUnix(this.listener);
@@ -113,13 +190,26 @@ export class Proxy implements Disposable {
       this.tell({ kind: "turned_away", reason: error.message });
       return;
     }
+    this.session = this.sessionOf(front, back, undefined);
+    this.tell({ kind: "attached", pid: peerProcessOf(front.number)?.pid });
+  }
+
+  private sessionOf(front: Fd, back: Fd, restored: SessionOptions["restored"]): Session {
     const { loop, masks } = this.options;
     const onEnd = (reason: string): void => {
       this.session = undefined;
       this.tell({ kind: "detached", reason });
     };
-    this.session = new Session({ loop, front, back, masks, onEnd });
-    this.tell({ kind: "attached", pid: peerProcessOf(front.number)?.pid });
+    const session = new Session({ loop, front, back, masks, onEnd, restored });
+    session.onTraffic = () => {
+      for (const fd of session.sockets) this.touch(this.carried.keyOf(fd), true);
+    };
+    return session;
+  }
+
+  private join(state: SessionState, take: TakeFd): Session {
+    const [front, back] = [take(state.front.socket), take(state.back.socket)];
+    return this.sessionOf(front, back, { state, take });
   }
 
   private connectBack(): Fd {
@@ -132,91 +222,37 @@ export class Proxy implements Disposable {
     return back;
   }
 
-  // ---- Control
-  // -----------------------------------------------------------------------------------
+  // ---- Control ---------------------------------------------------------------------------------
 
-  private acceptControl(): void {
-    const client = acceptUnix(this.control);
-    if (client === undefined) return;
-    this.clients.add(client);
-    this.options.loop.watch(client, READY_MASK.readable, () => this.serve(client));
+  private controlOn(listener: Fd): ControlServer {
+    return new ControlServer({
+      loop: this.options.loop,
+      listener,
+      handle: (request, file, reply) => this.handle({ request, file }, reply),
+      onTraffic: (client) => void this.touch(this.carried.keyOf(client), true),
+    });
   }
 
-  private closeClient(client: Fd): void {
-    this.clients.delete(client);
-    this.options.loop.forget(client);
-    client[Symbol.dispose]();
-  }
-
-  private serve(client: Fd): void {
-    let received: ReturnType<typeof receiveDescriptors>;
-    try {
-      received = receiveDescriptors(client, MESSAGE_BYTES_MAX);
-    } catch (error) {
-      if (!(error instanceof SystemError || error instanceof RefusedError)) throw error;
-      this.closeClient(client);
-      return;
-    }
-    if (received === undefined) return;
-    if (received.bytes.length === 0) {
-      received[Symbol.dispose]();
-      this.closeClient(client);
-      return;
-    }
-    const [file, ...more] = received.descriptors;
-    const request = more.length > 0 ? undefined : parsePacket(ControlRequest, received.bytes);
-    const message = received;
-    const answer = (document: ControlAnswer): void => {
-      message[Symbol.dispose]();
-      if (this.clients.has(client)) this.answer(client, document);
+  private handle({ request, file }: Asked, reply: Reply): void {
+    const refuse = (reason: string): void => reply({ answer: "refused", reason });
+    const run = (): void => {
+      let answer: ControlAnswer | undefined;
+      refusing(() => {
+        answer = this.do(request, file);
+      }, refuse);
+      if (answer !== undefined) reply(answer);
     };
-    if (request === undefined) {
-      answer({ answer: "refused", reason: "The proxy does not know this request" });
-      return;
-    }
-    const run = (): void => answer(this.answerTo(request, file));
     const { session } = this;
     if (session === undefined || request.do === "status") {
       run();
       return;
     }
-    const late = `The guest's front end has waited for the back end for ${this.options.waitMs} ms`;
-    const refuse = (reason: string): void => answer({ answer: "refused", reason });
-    this.refusing(() => session.whenIdle(this.options.waitMs, run, () => refuse(late)), refuse);
+    const { waitMs } = this.options;
+    const late = `The guest's front end has waited for the back end for ${waitMs} ms`;
+    refusing(() => session.whenIdle(waitMs, run, () => refuse(late)), refuse);
   }
 
-  private answer(client: Fd, document: ControlAnswer): void {
-    try {
-      sendDescriptors(client, packetOf(document), []);
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      this.closeClient(client); // It did not wait for the answer.
-    }
-  }
-
-  private refusing(run: () => void, refuse: (reason: string) => void): void {
-    try {
-      run();
-    } catch (error) {
-      if (!(error instanceof Error) || error.name === "Bug") throw error;
-      refuse(error.message);
-    }
-  }
-
-  private answerTo(request: ControlRequest, file: Fd | undefined): ControlAnswer {
-    let found: ControlAnswer = { answer: "done" };
-    this.refusing(
-      () => {
-        found = this.do(request, file);
-      },
-      (reason) => {
-        found = { answer: "refused", reason };
-      },
-    );
-    return found;
-  }
-
-  private do(request: ControlRequest, file: Fd | undefined): ControlAnswer {
+  private do(request: OwnRequest, file: Fd | undefined): ControlAnswer {
     switch (request.do) {
       case "status":
         return { answer: "status", status: this.status() };
@@ -284,7 +320,7 @@ export class Proxy implements Disposable {
   }
 
   /** The state is kept in `keep`, a memory file of whoever asks, if there is one. */
-  private swap(request: Extract<ControlRequest, { do: "swap" }>, keep: Fd | undefined): SwapReport {
+  private swap(request: Extract<OwnRequest, { do: "swap" }>, keep: Fd | undefined): SwapReport {
     const { session } = this;
     const from = this.backendPath;
     if (session === undefined) {

@@ -17,6 +17,16 @@ import { RefusedError } from "../base/index.ts";
 import { type Fd, type Loop, READY_MASK, sendDescriptors, type Timer } from "../sys/index.ts";
 import { DeviceRecord } from "./device-record.ts";
 import { type Message, MessageReader } from "./message-reader.ts";
+import {
+  type KeyOf,
+  recordFrom,
+  recordState,
+  restoreSide,
+  type SessionState,
+  type Side,
+  sideState,
+  type TakeFd,
+} from "./session-state.ts";
 import { FLAGS, hasBit, PROTOCOL_BIT, REQUEST, requestNameOf } from "./messages.ts";
 
 const GONE_MASK = READY_MASK.hangUp | READY_MASK.failed;
@@ -37,19 +47,16 @@ export interface SessionOptions {
   readonly masks: Masks;
   /** Called once, when either side has gone; `reason` is empty for an ordinary end. */
   readonly onEnd: (reason: string) => void;
-}
-
-interface Side {
-  socket: Fd;
-  reader: MessageReader;
-  /** A message for this side that did not fit. */
-  held: Message | undefined;
+  /** Of a program that has been replaced by this one. */
+  readonly restored: { readonly state: SessionState; readonly take: TakeFd } | undefined;
 }
 
 /** Owns both sockets and the record. */
 export class Session implements Disposable {
-  readonly record = new DeviceRecord();
+  readonly record: DeviceRecord;
   messageCount = 0;
+  /** Called before anything is read or written. */
+  onTraffic: () => void = () => {};
   private readonly options: SessionOptions;
   private readonly front: Side;
   private back: Side;
@@ -59,16 +66,62 @@ export class Session implements Disposable {
   private waiting: { readonly run: () => void; readonly timer: Timer } | undefined;
   private ended = false;
 
+  /** Begins at once, or is paused where another program has stopped. */
   constructor(options: SessionOptions) {
     this.options = options;
     this.front = sideOf(options.front);
     this.back = sideOf(options.back);
+    const { restored } = options;
+    if (restored === undefined) {
+      this.record = new DeviceRecord();
+    } else {
+      const { state, take } = restored;
+      this.record = recordFrom(state.record, take);
+      restoreSide(this.front, state.front, take);
+      restoreSide(this.back, state.back, take);
+      this.due.push(...state.due);
+      this.offeredProtocol = BigInt(state.offered_protocol);
+      this.messageCount = state.messages;
+      return; // It is paused still.
+    }
+    this.resume();
+  }
+
+  /** All there is to know of it, for a program that goes on with it. */
+  state(keyOf: KeyOf): SessionState {
+    return {
+      front: sideState(this.front, keyOf),
+      back: sideState(this.back, keyOf),
+      due: [...this.due],
+      offered_protocol: `0x${this.offeredProtocol.toString(16)}`,
+      messages: this.messageCount,
+      record: recordState(this.record, keyOf),
+    };
+  }
+
+  /** An operation waits for a safe point. */
+  get isWaited(): boolean {
+    return this.waiting !== undefined;
+  }
+
+  /** Nothing is passed on until resume(). */
+  pause(): void {
+    for (const side of [this.front, this.back]) this.options.loop.forget(side.socket);
+  }
+
+  resume(): void {
     this.watch(this.front, this.back);
     this.watch(this.back, this.front);
+    const full = [this.front, this.back].find(({ held }) => held !== undefined);
+    if (full !== undefined) this.changeWatches(full);
   }
 
   get backSocket(): Fd {
     return this.back.socket;
+  }
+
+  get sockets(): readonly Fd[] {
+    return [this.front.socket, this.back.socket];
   }
 
   /** Between two messages in both directions, and nothing is due. */
@@ -124,6 +177,7 @@ export class Session implements Disposable {
 
   private watch(side: Side, other: Side): void {
     this.options.loop.watch(side.socket, READY_MASK.readable, (ready) => {
+      this.onTraffic();
       if ((ready & READY_MASK.writable) !== 0 && side.held !== undefined) this.sendHeld(side);
       if (this.ended || !this.isCurrent(side) || (ready & ~READY_MASK.writable) === 0) return;
       const isBlocked = (side === this.front ? this.back : other).held !== undefined;

@@ -2,8 +2,9 @@
 // and its back end is replaced again and again while the connection goes on.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { builtBinary } from "../helpers/binary.ts";
 import { DeviceGuest, until } from "../helpers/device-guest.ts";
 import { deviceTitle, skipDevices } from "../helpers/device-parts.ts";
 import { agentCommand, programCommand } from "../helpers/run.ts";
@@ -20,6 +21,7 @@ describe(deviceTitle("a guest of passt"), () => {
   let guest: DeviceGuest;
   const at = (name: string): string => join(folder.path, name);
   const control = at("guest.sock.control");
+  const binary = at("agent");
   let count = 0;
 
   interface Ended {
@@ -47,10 +49,11 @@ describe(deviceTitle("a guest of passt"), () => {
   beforeAll(async () => {
     if (skipDevices) return;
     guest = new DeviceGuest(folder.path);
+    copyFileSync(builtBinary(), binary); // It is to be replaced by itself.
     guest.start("repair", agentCommand("repair", folder.path));
     const old = await fresh("old");
     const words = ["--listen", at("guest.sock"), "--backend", old, "--mask-features", "guest-csum"];
-    guest.start("proxy", agentCommand("device", "proxy", ...words));
+    guest.start("proxy", [binary, "device", "proxy", ...words]);
     await until("the proxy", () => existsSync(control));
     await guest.boot(at("guest.sock"), "ticks");
   }, BOOT_MS);
@@ -134,6 +137,29 @@ describe(deviceTitle("a guest of passt"), () => {
     },
     60_000,
   );
+
+  real("the proxy itself is replaced under it, in place and by another process", async () => {
+    const update = (...words: string[]): Promise<Ended> =>
+      agent("device", "proxy", "--update", control, "--binary", binary, ...words);
+    const tried = await update("--dry-run");
+    expect(tried.stdout).toBe("The new program can go on with this proxy\n");
+    for (const [generation, way] of [
+      [1, "in-place"],
+      [2, "promote"],
+      [3, "in-place"],
+    ] as const) {
+      const { status, stdout, stderr } = await update("--way", way);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      expect(stdout).toStartWith(`Generation ${generation} serves`);
+      await guest.goesOn();
+    }
+    const refused = await update("--binary", "/bin/true");
+    expect(refused.status).not.toBe(0);
+    const to = await fresh("after-updates");
+    expect((await swap("--to", to)).status).toBe(0);
+    await guest.goesOn();
+    expect(guest.connections).toBe(1);
+  });
 
   real.each(["bad-check", "dies-in-load"])(
     "a new one that %s does not take it: the fallback goes on with the connection",

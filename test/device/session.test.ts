@@ -36,7 +36,7 @@ class Rig implements Disposable {
     for (const fd of this.pairs.flat()) makeNonBlocking(fd);
     const masks = { features: 0x2n, protocolFeatures: 0x4n };
     const onEnd = (reason: string): void => void this.ends.push(reason);
-    this.session = new Session({ loop: this.loop, front, back, masks, onEnd });
+    this.session = new Session({ loop: this.loop, front, back, masks, onEnd, restored: undefined });
   }
   settle(): void {
     for (let step = 0; this.loop.step() && step < 1000; step++);

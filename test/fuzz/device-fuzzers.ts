@@ -64,7 +64,7 @@ const session: Fuzzer = {
       let ended = 0;
       const onEnd = (): void => void ended++;
       const masks = { features: 0n, protocolFeatures: 0n };
-      using under = new Session({ loop, front, back, masks, onEnd });
+      using under = new Session({ loop, front, back, masks, onEnd, restored: undefined });
       const ends = { front: qemu, back: passt };
       const sent = { front: [] as number[], back: [] as number[] };
       const got = { front: [] as number[], back: [] as number[] };

@@ -190,8 +190,19 @@ export class DeviceGuest implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.children) child.kill("SIGKILL");
+    // Also those that have another parent by now.
+    const left = Bun.spawnSync(["ip", "netns", "pids", this.name]).stdout.toString();
+    for (const pid of left.split("\n").filter(Boolean)) killQuietly(Number(pid));
     await Promise.all(this.children.map(({ exited }) => exited));
     run("ip", "netns", "delete", this.name);
+  }
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended.
   }
 }
 

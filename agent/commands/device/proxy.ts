@@ -3,16 +3,19 @@
 import { resolve } from "node:path";
 import * as v from "valibot";
 import { RefusedError } from "../../../lib/base/index.ts";
-import { connectControl, FEATURE_BITS, Proxy } from "../../../lib/device/index.ts";
+import { connectControl, FEATURE_BITS, runProxy } from "../../../lib/device/index.ts";
 import { Loop } from "../../../lib/sys/index.ts";
-import type { Invocation } from "../../commands.ts";
+import { type Invocation, PROXY_WAYS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { countOption, parseOptions, switchOption } from "../../options.ts";
-import { proxyLine, statusText } from "../../ui/device-transfer.ts";
+import { selfCommand } from "../../self.ts";
+import { proxyLine, statusText, updateText } from "../../ui/device-transfer.ts";
 import { print, printToStderr } from "../../ui/output.ts";
 import { stdoutStyle } from "../../ui/text-layout.ts";
+import { versionLine } from "../../version.ts";
 
 const WAIT_MS_DEFAULT = 5000;
+const UPDATE_WAIT_MS = 10_000;
 const names = Object.keys(FEATURE_BITS).join(", ");
 
 const maskOption = v.pipe(
@@ -28,6 +31,10 @@ const Options = v.strictObject({
   backend: v.optional(v.string()),
   control: v.optional(v.string()),
   status: v.optional(v.string()),
+  update: v.optional(v.string()),
+  binary: v.optional(v.string()),
+  way: v.optional(v.picklist(PROXY_WAYS, `wanted ${PROXY_WAYS.join(" or ")}`), "in-place"),
+  "dry-run": switchOption,
   "mask-features": v.optional(maskOption, "0x0"),
   "mask-protocol-features": v.optional(maskOption, "0x0"),
   timeout: v.optional(countOption, String(WAIT_MS_DEFAULT)),
@@ -35,37 +42,57 @@ const Options = v.strictObject({
   quiet: switchOption,
 });
 
-export async function run({ argv, spec }: Invocation): Promise<number> {
-  const {
-    listen,
-    backend,
-    status,
-    timeout: waitMs,
-    json,
-    quiet,
-    ...rest
-  } = parseOptions(Options, spec, argv);
+export async function run({ argv, spec, programName }: Invocation): Promise<number> {
+  const options = parseOptions(Options, spec, argv);
+  const { listen, backend, status, update, timeout: waitMs, json, quiet, ...rest } = options;
   if (status !== undefined) return tellStatus(status, waitMs, json);
+  if (update !== undefined) return updateProxy(update, options);
   if (listen === undefined || backend === undefined) {
     throw new RefusedError("Cannot run device proxy: --listen and --backend are needed");
   }
   using loop = new Loop();
   for (const signal of ["SIGTERM", "SIGINT"] as const) loop.onSignal(signal, () => loop.stop());
-  using _proxy = new Proxy({
+  const self = selfCommand();
+  await runProxy({
     loop,
-    listen,
-    backend: resolve(backend),
-    control: rest.control ?? `${listen}.control`,
-    masks: {
-      features: rest["mask-features"],
-      protocolFeatures: rest["mask-protocol-features"],
+    proxy: {
+      loop,
+      listen: resolve(listen),
+      backend: resolve(backend),
+      control: resolve(rest.control ?? `${listen}.control`),
+      masks: {
+        features: rest["mask-features"],
+        protocolFeatures: rest["mask-protocol-features"],
+      },
+      waitMs,
+      onEvent(event) {
+        if (!quiet) printToStderr(`agent: ${proxyLine(event)}\n`);
+      },
     },
-    waitMs,
-    onEvent(event) {
-      if (!quiet) printToStderr(`agent: ${proxyLine(event)}\n`);
-    },
+    environment: process.env,
+    self,
+    argv0: programName,
+    words: [...spec.name.split(" "), ...argv],
+    version: versionLine(),
   });
-  await loop.run();
+  return EXIT.ok;
+}
+
+function updateProxy(path: string, options: v.InferOutput<typeof Options>): number {
+  using control = connectControl(path, UPDATE_WAIT_MS);
+  if (control === undefined) {
+    throw new RefusedError(
+      `Cannot update "${path}": it is no control socket of agent device proxy`,
+    );
+  }
+  const binary = resolve(options.binary ?? process.execPath);
+  const way = options.way === "promote" ? "promote" : "in_place";
+  const { generation, pause_ms: pause } = control.update({
+    binary,
+    way,
+    dry_run: options["dry-run"],
+  });
+  print(updateText({ generation, pauseMs: pause }));
   return EXIT.ok;
 }
 

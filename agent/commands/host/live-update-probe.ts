@@ -1,5 +1,6 @@
 // agent live-update-probe: what this program can continue, for one that is to be replaced.
 
+import { PROXY_KIND, PROXY_STATE_VERSION } from "../../../lib/device/index.ts";
 import { type ProbeAnswer, PROTOCOL } from "../../../lib/handover/index.ts";
 import { STORE_KIND, STORE_STATE_VERSION } from "../../../lib/store-daemon/index.ts";
 import { EXIT } from "../../exit.ts";
@@ -10,7 +11,7 @@ export function run(): number {
   const answer: ProbeAnswer = {
     protocol: [PROTOCOL.oldest, PROTOCOL.newest],
     version: versionLine(),
-    kinds: { [STORE_KIND]: [STORE_STATE_VERSION] },
+    kinds: { [STORE_KIND]: [STORE_STATE_VERSION], [PROXY_KIND]: [PROXY_STATE_VERSION] },
   };
   print(`${JSON.stringify(answer)}\n`);
   return EXIT.ok;
