@@ -14,7 +14,7 @@ export function takePath(core: Core, from: number, length: number, allowSpecial:
     return ERRNO.EINVAL;
   }
   if (request.domain !== 0) {
-    const bytes = path.length - path.uncountedBytes();
+    const bytes = path.levels === 0 ? 1 : path.length - path.uncountedBytes(); // "/" is the root.
     if (isTooMuch(core, QUOTA.pathBytes, bytes)) return ERRNO.EINVAL;
   }
   return 0;
