@@ -7,7 +7,6 @@ import { beginTransfer, describeCheck } from "./back-end.ts";
 import {
   backEndPid,
   isPasst,
-  repairHelperOf,
   socketUse,
   tcpConnectionsOf,
   waitForRepairHelper,
@@ -19,6 +18,8 @@ import { checkedPasstState, emptyPasstState } from "./passt-state.ts";
 import { replayDevice } from "./replay.ts";
 import { fillState, makeStatePipe } from "./state-pipe.ts";
 import { stateFile } from "./state-file.ts";
+
+const HELPER_WAIT_MS = 500;
 
 export interface SuccessorOptions {
   readonly path: string;
@@ -112,7 +113,8 @@ export class Successor implements Disposable {
     if (flows > 0) {
       reasons.push(`"${path}" is not fresh: it holds ${flows} TCP connections already`);
     }
-    if (this.options.needsRepairHelper && repairHelperOf(pid, path) !== "connected") {
+    // One that has just been started is found by its helper within milliseconds.
+    if (this.options.needsRepairHelper && !waitForRepairHelper(pid, path, HELPER_WAIT_MS)) {
       const what = "TCP connections cannot be moved to it: no repair helper is connected";
       reasons.push(`"${path}": ${what} to "${path}.repair" (agent repair)`);
     }

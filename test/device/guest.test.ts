@@ -6,7 +6,7 @@ import { copyFileSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { builtBinary } from "../helpers/binary.ts";
 import { DeviceGuest, until } from "../helpers/device-guest.ts";
-import { deviceTitle, skipDevices } from "../helpers/device-parts.ts";
+import { devicePartCommand, deviceTitle, skipDevices } from "../helpers/device-parts.ts";
 import { agentCommand, programCommand } from "../helpers/run.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
@@ -137,6 +137,21 @@ describe(deviceTitle("a guest of passt"), () => {
     },
     60_000,
   );
+
+  real("a new back end can be started for the swap", async () => {
+    const to = at("started.sock");
+    const words = ["--vhost-user", "--foreground", "--socket", to];
+    const { status, stderr } = await swap(
+      "--to",
+      to,
+      "--",
+      ...devicePartCommand("passt", ...words),
+    );
+    expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining(to) });
+    await guest.goesOn();
+    const failed = await swap("--to", at("never.sock"), "--", "false");
+    expect(failed.stderr).toContain('"false" ended with 1: nothing was swapped');
+  });
 
   real("the proxy itself is replaced under it, in place and by another process", async () => {
     const update = (...words: string[]): Promise<Ended> =>
