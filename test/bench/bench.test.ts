@@ -23,6 +23,11 @@ const DEVICE = [
   "time that a guest's rings stand",
   "throughput of a guest",
 ];
+const SNAPSHOT = [
+  "stall of a writer in snapshot create",
+  "time of snapshot create",
+  "time that guests stand in snapshot create",
+];
 const COMPILER = Bun.which("cc");
 const why = COMPILER === null ? " (skipped: no C compiler here)" : "";
 
@@ -75,6 +80,7 @@ test.skipIf(COMPILER === null)(
       "peak memory of checkpoint receive",
       ...STORE,
       ...DEVICE,
+      ...SNAPSHOT,
     ]);
     for (const { ratio } of found) expect(ratio === null || ratio > 0).toBeTrue();
   },

@@ -15,6 +15,7 @@ import { inspectMemory, inspectPairs } from "./inspect.ts";
 import { helperPairs, type RelayBench, relayMemory, relayPairs } from "./relay.ts";
 import { compileC, compileHello, type Input, NO_INPUT, type Pairs, Runner } from "./runner.ts";
 import { packFigure } from "./pack.ts";
+import { snapshotFigures, type SnapshotSizes } from "./snapshot.ts";
 import { squashFigures } from "./squash.ts";
 import { storeFigures, type StoreSizes } from "./store.ts";
 
@@ -26,6 +27,7 @@ export interface Sizes {
   readonly pairs: number;
   readonly store: StoreSizes;
   readonly device: DeviceSizes;
+  readonly snapshot: SnapshotSizes;
 }
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -35,6 +37,7 @@ export const FULL: Sizes = {
   sparseMemoryBytes: 64 * GIB,
   pairs: 15,
   store: { rounds: 5, seconds: 1, nodes: 100_000, connections: [64, 500] },
+  snapshot: { disks: 32, rounds: 7 },
   device: { stateBytes: GIB, saves: 5, swaps: 7, rounds: 20, sendMs: 400 },
 };
 /** Says that everything still runs; its figures mean nothing. */
@@ -44,6 +47,7 @@ export const QUICK: Sizes = {
   sparseMemoryBytes: GIB,
   pairs: 1,
   store: { rounds: 1, seconds: 0.02, nodes: 1000, connections: [4, 8] },
+  snapshot: { disks: 2, rounds: 1 },
   device: { stateBytes: 16 * MIB, saves: 1, swaps: 1, rounds: 1, sendMs: 100 },
 };
 
@@ -96,6 +100,7 @@ export async function figures(sizes: Sizes): Promise<Figure[]> {
     ...receiveAndRestore(bench),
     ...storeFigures(sizes.store, folder.path).map(withVerdict),
     ...(await deviceFigures(bench.agent, folder.path, sizes.device)).map(withVerdict),
+    ...(await snapshotFigures(bench.agent, folder.path, sizes.snapshot)).map(withVerdict),
   ];
 }
 

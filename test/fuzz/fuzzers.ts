@@ -26,6 +26,7 @@ import { mutatePlan } from "./mutate-plan.ts";
 import { onceIn, pick, type Random } from "./random.ts";
 import { relay } from "./relay-fuzzer.ts";
 import { storeCore } from "./store-core-fuzzer.ts";
+import { SNAPSHOT_FUZZERS } from "./snapshot-fuzzers.ts";
 import { STORE_FUZZERS } from "./store-fuzzers.ts";
 import { storeArena, storeState } from "./store-state-fuzzer.ts";
 
@@ -193,6 +194,7 @@ export const FUZZERS: readonly Fuzzer[] = [
   ...STORE_FUZZERS,
   checkpointKills,
   ...DEVICE_FUZZERS,
+  ...SNAPSHOT_FUZZERS,
 ];
 
 /** Fails on purpose, for about one seed in a hundred: it tests that failures are reported. */

@@ -1,5 +1,5 @@
-// Clones of stopped raw disks on a file system with reflinks (a loop mount), and their refusals on one
-// without.
+// Clones of stopped raw disks on a file system with reflinks (a loop mount), and their refusals on
+// one without.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Faults at every stage of a group, done for real: a guest's QEMU dies or hangs, a name is taken, the
-// disk is full, the right to write is lost. Afterwards all disks have the snapshot or none has.
+// Faults at every stage of a group, done for real: a guest's QEMU dies or hangs, a name is taken,
+// the disk is full, the right to write is lost. Afterwards all disks have the snapshot or none has.
 
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// kill -9 of agent while it deletes or reverts: recover goes forward where there is no way back, and
-// the data stays what it has to be.
+// kill -9 of agent while it deletes or reverts: recover goes forward where there is no way back,
+// and the data stays what it has to be.
 
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
@@ -15,7 +15,9 @@ const DISKS = [0, 1, 2];
 
 const KILLS = 10;
 
-/** Events from the journal's first record to before its last, evenly spread, the edges among them. */
+/**
+ * Events from the journal's first record to before its last, evenly spread, the edges among them.
+ */
 function from(told: readonly string[]): number[] {
   const [first, last] = [told.indexOf("intent"), told.length - 2];
   const step = Math.max(1, Math.floor((last - first) / KILLS));

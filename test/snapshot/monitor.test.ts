@@ -1,4 +1,5 @@
-// Monitors that are taken, hang, break off or speak something else; and what a client before us left.
+// Monitors that are taken, hang, break off or speak something else; and what a client before us
+// left.
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";

@@ -24,6 +24,10 @@ export interface SnapshotProgram {
   readonly pause?: boolean;
   /** Kills us at an event, counted from 0. */
   readonly killAt?: number;
+  /** Kills that process at `killAt`, and not us. */
+  readonly killPid?: number;
+  /** Kills us at a moment that is none of ours. */
+  readonly killAfterMs?: number;
   /** Does something to the world when that event comes. */
   readonly runAt?: { readonly event: string; readonly command: readonly string[] };
   readonly replyMs?: number;
@@ -40,7 +44,10 @@ function observe(event: TransitionEvent): void {
   const name = what === "journal" ? event.record : `${what} ${event.phase} ${event.step}`;
   if (name === runAt?.event) Bun.spawnSync([...runAt.command]);
   told.push(name);
-  if (count++ === killAt) process.kill(process.pid, "SIGKILL");
+  if (count++ === killAt) process.kill(program.killPid ?? process.pid, "SIGKILL");
+}
+if (program.killAfterMs !== undefined) {
+  setTimeout(() => process.kill(process.pid, "SIGKILL"), program.killAfterMs);
 }
 
 const around: Conditions = {
