@@ -21,6 +21,7 @@ mkdir -p "$results"
 # What a job needs besides the defaults of the lab: settings of lab-run.sh, by name.
 settings_of() {
   case $1 in
+    takeover) echo "XENSTORED=${STOCK:-c} TIMEOUT=1800" ;; # STOCK=o: oxenstored.
     store* | live-update | long-run) echo "XENSTORED=job TIMEOUT=3600" ;;
     remus | snapshot) echo "DOM0MEM=1200 MEM=2500 TIMEOUT=1800" ;;
     *) echo "TIMEOUT=1800" ;;

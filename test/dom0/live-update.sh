@@ -1,0 +1,97 @@
+#!/bin/bash
+# The dom0's xenstored is replaced under running guests and a working toolstack, again and again, by
+# promotion and in place; then it is killed. Run with XENSTORED=job.
+#
+# A guest that reads its store without rest is the judge: no reply may be refused, and it tells the
+# longest wait it has seen, beside the one without an update.
+# shellcheck disable=SC2317 # Functions are called through check.
+# shellcheck source=test/dom0/lib.sh
+. ./lib.sh
+times=${ROUNDS:-50}
+[ -z "$short" ] || times=6
+guests=${GUESTS:-pvh32}
+socket=/run/xenstored/socket
+control=$(echo /usr/lib/xen-*/bin/xenstore-control)
+daemon() { pidof xenstored oxenstored | tr ' ' '\n' | head -1; }
+descriptors() { find "/proc/$(daemon)/fd" -mindepth 1 | wc -l; }
+memory() { awk '/^VmRSS/ { print $2 }' "/proc/$(daemon)/status"; }
+probe() { last_word "$1" '^probe: .*altogether'; }
+longest() { # GUEST: of the last complete report, microseconds.
+  probe "$1" | sed -n 's/.*longest \([0-9]*\) us.*/\1/p'
+}
+refused() { probe "$1" | sed 's/.* //'; }
+says_again() { # GUEST SECONDS: its reader goes on.
+  local before
+  before=$(probe "$1")
+  within "$2" eval "[ \"\$(probe $1)\" != \"$before\" ]"
+}
+
+for guest in $guests; do
+  begin "$guest" "$(config_for "$guest" "probe=ping")" || fail "start $guest"
+  check "$guest: its reader reads" within 60 says_again "$guest" 1
+done
+judge=${guests%% *}
+calm=0
+for _ in 1 2 3 4 5; do
+  says_again "$judge" 20
+  now=$(longest "$judge")
+  [ "${now:-0}" -le "$calm" ] || calm=$now
+done
+files=$(descriptors)
+resident=
+
+for way in promote in-place; do
+  say "---- $times updates, $way"
+  worst=0
+  slowest=0
+  for round in $(seq "$times"); do
+    before=$(daemon)
+    # Something of xl goes on all the while.
+    (xl list && xenstore-ls -f | wc -l) >/dev/null 2>&1 &
+    other=$!
+    took=$(milliseconds "$out/update.log" "$agent" live-update --way "$way" "$socket" "$agent")
+    status=$?
+    [ "$status" = 0 ] || { cp "$out/update.log" "$out/failed-$way-$round.log" && fail "$way $round: $(tail -1 "$out/update.log")"; }
+    [ "$took" -le "$slowest" ] || slowest=$took
+    wait "$other" || fail "$way $round: the toolstack was disturbed"
+    if [ "$way" = promote ]; then
+      [ "$(daemon)" != "$before" ] || fail "$way $round: the pid is still $before"
+    else
+      [ "$(daemon)" = "$before" ] || fail "$way $round: the pid is $(daemon), not $before"
+    fi
+    says_again "$judge" 20 || fail "$way $round: the guest's reader stands still"
+    now=$(longest "$judge")
+    [ "${now:-0}" -le "$worst" ] || worst=$now
+    resident=${resident:-$(memory)}
+  done
+  figure "$way: longest wait of a guest's read, ms, with updates and without" "$((worst / 1000)) $((calm / 1000))"
+  figure "$way: longest command, ms" "$slowest"
+done
+
+say "---- as Xen's own tool asks for it"
+check "xenstore-control live-update" "$control" live-update "$PWD/xenstored"
+check "xenstore-control check" test "$("$control" check)" = OK
+
+say "---- programs that are no good are refused, and the old one goes on"
+before=$(daemon)
+for bad in /bin/false "$PWD/lib.sh" /does/not/exist; do
+  check "$bad is refused" eval "! '$agent' live-update '$socket' '$bad' >/dev/null 2>&1"
+done
+check "the same one serves" test "$(daemon)" = "$before"
+
+say "---- a guest comes, is saved, restored and goes, after all this"
+check "create" begin pv32
+check "save" logged "$out/save.log" xl save pv32 "$PWD/saved"
+check "restore" logged "$out/restore.log" xl restore "$PWD/saved"
+check "it runs" speaks pv32 60
+xl destroy pv32
+
+for guest in $guests; do
+  check "$guest: no reply was refused" test "$(refused "$guest")" = 0
+  check "$guest: it is destroyed" xl destroy "$guest"
+done
+sleep 2
+check "no descriptor is left over" test "$(descriptors)" -le $((files + 1))
+figure "resident KiB after the first update and at the end" "$resident $(memory)"
+figure "updates" "$((2 * times + 1))"
+finish
