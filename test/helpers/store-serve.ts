@@ -2,6 +2,8 @@
 
 import { existsSync, mkdirSync, openSync, closeSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { SystemError } from "../../lib/base/index.ts";
+import { connectUnix } from "../../lib/sys/index.ts";
 import { builtBinary } from "./binary.ts";
 import { processes } from "./processes.ts";
 import { agentCommand } from "./run.ts";
@@ -30,7 +32,7 @@ export function startServe({ program, words }: ServeOptions): StoreDaemon {
   const child = Bun.spawn(command, { stdin: "ignore", stdout: out, stderr: out, env });
   closeSync(out);
   const untilMs = performance.now() + START_MS;
-  while (!existsSync(socket)) {
+  while (!listens(socket)) {
     if (performance.now() > untilMs || !isRunning(child.pid)) {
       child.kill("SIGKILL");
       throw new Error(`Cannot start ${command.join(" ")}:\n${readFileSync(join(run, "out"))}`);
@@ -48,6 +50,18 @@ export function startServe({ program, words }: ServeOptions): StoreDaemon {
       rmSync(run, { recursive: true, force: true });
     },
   };
+}
+
+/** A socket that is there is not listened to yet: between the two is a moment. */
+function listens(path: string): boolean {
+  if (!existsSync(path)) return false;
+  try {
+    connectUnix({ path, kind: "stream", waitMs: START_MS })[Symbol.dispose]();
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.failure.code === "ECONNREFUSED") return false;
+    throw error;
+  }
 }
 
 /** Who has ended and was not waited for yet does not run. */
