@@ -68,8 +68,9 @@ export interface Survivor {
   digest(): Digest;
   probe(): ProbeTalk;
   /**
-   * Serves again on what an heir, dead by now, has left in shared memory: an operation that it was in
-   * the middle of is undone, what it had connected for itself is dropped. Connections whose keys are in `touched` have had traffic with it, and are closed.
+   * Serves again on what an heir, dead by now, has left in shared memory: an operation that it was
+   * in the middle of is undone, what it had connected for itself is dropped. Connections whose keys
+   * are in `touched` have had traffic with it, and are closed.
    */
   adoptAgain(touched: ReadonlySet<string>, outcome: Outcome): void;
   /** The heir serves. Ends the program's loop; unlinks nothing. */
@@ -98,9 +99,9 @@ export interface UpdateReport {
 export type Way = "promote" | "in_place";
 
 /**
- * Marks a connection as one that the heir has had traffic on, or (false) as one that it had not after
- * all. It costs a store into memory. Returns false once the old program has left: then nobody looks
- * at the marks any more.
+ * Marks a connection as one that the heir has had traffic on, or (false) as one that it had not
+ * after all. It costs a store into memory. Returns false once the old program has left: then nobody
+ * looks at the marks any more.
  */
 export type Touch = (key: string, isTouched: boolean) => boolean;
 

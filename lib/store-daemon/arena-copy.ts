@@ -1,9 +1,9 @@
 // A copy of the arena while it is in use, for a new program's rehearsal.
 //
 // Theory of Operation. The arena is copied in slices between wake-ups, so what comes out first is a
-// mixture of moments. At the end, in one go and between two requests, each page is compared with the
-// arena and what differs is copied again: comparing is several times faster than copying would be,
-// and that last pass is all that clients wait for.
+// mixture of moments. At the end, in one go and between two requests, each page is compared with
+// the arena and what differs is copied again: comparing is several times faster than copying would
+// be, and that last pass is all that clients wait for.
 
 import {
   compareMemory,

@@ -1,5 +1,5 @@
-// What a store daemon hands over besides its arena, as bytes: which connection has which socket, what
-// of its requests came in part, what of its answers has not gone.
+// What a store daemon hands over besides its arena, as bytes: which connection has which socket,
+// what of its requests came in part, what of its answers has not gone.
 //
 //   +0   u32 length of the head      the head, JSON      the clients' bytes, one behind the other
 

@@ -1,12 +1,12 @@
 // The store daemon as something that can be replaced (lib/handover).
 //
 // Theory of Operation. The state is the arena, a memory file that the successor maps as it is, so
-// what a handover costs does not grow with the store. Beside it go the descriptors (listeners, event
-// channels, clients' sockets, the pid file) and the difference: input and output of each client in
-// part. Ring pages are mapped anew by the successor. While it adopts and answers probes it writes to
-// the arena (connections get other descriptor numbers, the probe is a connection): whoever must go
-// on without it makes itself a new store over the arena, which undoes an operation that was in the
-// middle and drops connections that nobody has any more.
+// what a handover costs does not grow with the store. Beside it go the descriptors (listeners,
+// event channels, clients' sockets, the pid file) and the difference: input and output of each
+// client in part. Ring pages are mapped anew by the successor. While it adopts and answers probes
+// it writes to the arena (connections get other descriptor numbers, the probe is a connection):
+// whoever must go on without it makes itself a new store over the arena, which undoes an operation
+// that was in the middle and drops connections that nobody has any more.
 
 import type {
   CarriedDescriptor,
@@ -63,32 +63,6 @@ export function answerAsker(running: Running, outcome: Outcome | UpdateEnd): voi
 export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Survivor {
   /** While paused: what resume() goes on with. */
   let parts: DaemonParts | undefined;
-  const keys = (): Map<number, string> =>
-    new Map(
-      running.daemon
-        .allClients()
-        .filter(({ socket }) => socket !== undefined)
-        .map((client) => [client.connection, clientKey(client)]),
-    );
-  /** A new daemon over the arena, as the program after us has left it. */
-  const continueAlone = (touched: ReadonlySet<string>): void => {
-    const { memory, daemon, listeners } = running;
-    const known = keys();
-    const kept = parts ?? daemon.parts();
-    const clients = kept.clients.map((client) => {
-      const isTouched = touched.has(known.get(client.connection) ?? "");
-      return isTouched ? { ...client, socket: undefined } : client;
-    });
-    memory.grow(statOf(memory.fd.number).size);
-    daemon.unmapRings();
-    for (const client of daemon.allClients()) {
-      if (touched.has(clientKey(client))) client.hangUp();
-    }
-    running.daemon = makeDaemon(running, continueStore);
-    running.daemon.adopt(clients, true);
-    for (const listener of listeners) running.daemon.listen(listener);
-    parts = undefined;
-  };
   return {
     kind: STORE_KIND,
     stateVersion: STORE_STATE_VERSION,
@@ -116,7 +90,7 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Su
       answerAsker(running, outcome);
     },
     difference() {
-      const known = keys();
+      const known = keysOf(running);
       const { hypervisor, listeners, pidFile, asker } = running;
       const { eventFd, changePort } = hypervisor;
       const keyOf = (connection: number): string | null => known.get(connection) ?? null;
@@ -130,7 +104,8 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Su
     digest: () => running.daemon.store.digest(),
     probe: storeProbe,
     adoptAgain(touched, outcome) {
-      continueAlone(touched);
+      continueAlone({ running, makeDaemon }, parts ?? running.daemon.parts(), touched);
+      parts = undefined;
       running.daemon.resume();
       answerAsker(running, outcome);
     },
@@ -139,6 +114,37 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Su
       leave();
     },
   };
+}
+
+/** Keys of the sockets, by connection. */
+const keysOf = ({ daemon }: Running): Map<number, string> =>
+  new Map(
+    daemon
+      .allClients()
+      .filter(({ socket }) => socket !== undefined)
+      .map((client) => [client.connection, clientKey(client)]),
+  );
+
+/** A new daemon over the arena, as the program after us has left it. */
+function continueAlone(
+  { running, makeDaemon }: Pick<SurvivorParts, "running" | "makeDaemon">,
+  parts: DaemonParts,
+  touched: ReadonlySet<string>,
+): void {
+  const { memory, daemon, listeners } = running;
+  const known = keysOf(running);
+  const clients = parts.clients.map((client) => {
+    const isTouched = touched.has(known.get(client.connection) ?? "");
+    return isTouched ? { ...client, socket: undefined } : client;
+  });
+  memory.grow(statOf(memory.fd.number).size);
+  daemon.unmapRings();
+  for (const client of daemon.allClients()) {
+    if (touched.has(clientKey(client))) client.hangUp();
+  }
+  running.daemon = makeDaemon(running, continueStore);
+  running.daemon.adopt(clients, true);
+  for (const listener of listeners) running.daemon.listen(listener);
 }
 
 const EVENTS_KEY = "events";

@@ -1,6 +1,6 @@
-// The old program, the new one and the keeper killed at each of their wake-ups in a handover. Whoever
-// is left with the state serves: of what clients were answered nothing is lost, and only connections
-// that the dead one had touched may be closed.
+// The old program, the new one and the keeper killed at each of their wake-ups in a handover.
+// Whoever is left with the state serves: of what clients were answered nothing is lost, and only
+// connections that the dead one had touched may be closed.
 
 import { expect, test } from "bun:test";
 import { badEcho } from "../helpers/echo-binary.ts";

@@ -1,5 +1,5 @@
-// The protocol, explored: every order in which messages arrive, either side dies, and deadlines pass.
-// Two processes and two queues are the whole world; each state of it is visited once.
+// The protocol, explored: every order in which messages arrive, either side dies, and deadlines
+// pass. Two processes and two queues are the whole world; each state of it is visited once.
 
 import { describe, expect, test } from "bun:test";
 import {

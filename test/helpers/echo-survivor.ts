@@ -8,7 +8,13 @@
 
 import { writeSync } from "node:fs";
 import { RefusedError, SystemError } from "../../lib/base/index.ts";
-import type { Adoption, CarriedDescriptor, ProbeTalk, Survivor, Touch } from "../../lib/handover/index.ts";
+import type {
+  Adoption,
+  CarriedDescriptor,
+  ProbeTalk,
+  Survivor,
+  Touch,
+} from "../../lib/handover/index.ts";
 import {
   acceptUnix,
   createMemfd,

@@ -1,5 +1,5 @@
-// Live updates of a daemon of ours in tests: ordered as `agent live-update` does, by a client of its
-// own, and whoever serves afterwards found by the socket.
+// Live updates of a daemon of ours in tests: ordered as `agent live-update` does, by a client of
+// its own, and whoever serves afterwards found by the socket.
 
 import type { UpdateOutcome } from "../../agent/ui/live-update-report.ts";
 import type { StoreOrder } from "../../lib/store-daemon/index.ts";
@@ -58,11 +58,13 @@ export async function settledPids(socket: string): Promise<number[]> {
 }
 
 export function killAll(socket: string): void {
-  for (const pid of pidsOf(socket)) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It has ended meanwhile.
-    }
+  for (const pid of pidsOf(socket)) killOne(pid);
+}
+
+export function killOne(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended meanwhile.
   }
 }

@@ -5,19 +5,29 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { builtBinary } from "../helpers/binary.ts";
 import { descriptorsOf } from "../helpers/echo-process.ts";
+import { unitRandom } from "../helpers/pieces.ts";
 import { StoreLoad } from "../helpers/store-load.ts";
 import type { StoreDaemon } from "../helpers/store-peers.ts";
 import { startServe } from "../helpers/store-serve.ts";
 import { StoreSocket } from "../helpers/store-socket.ts";
-import { controlOf, killAll, settledPids, updateStore } from "../helpers/store-update.ts";
+import {
+  controlOf,
+  killAll,
+  killOne,
+  pidsOf,
+  settledPids,
+  updateStore,
+} from "../helpers/store-update.ts";
 
 const UPDATES = 10;
 const CLIENTS = 16;
+const KILLS = 8;
 const TIMEOUT_MS = 120_000;
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
 let daemon: StoreDaemon;
-beforeEach(() => void (daemon = startServe({ program: "binary", words: [] })), TIMEOUT_MS); // Builds.
+// It builds the binary, should it be older than the sources.
+beforeEach(() => void (daemon = startServe({ program: "binary", words: [] })), TIMEOUT_MS);
 afterEach(() => {
   killAll(daemon.socket);
   daemon[Symbol.dispose]();
@@ -122,3 +132,35 @@ test("a new program that is another one is refused, and the store goes on", asyn
   using client = new StoreSocket(socket);
   expect(client.ask("DIRECTORY", "/\0", 0)!.body).toContain("tool\0");
 });
+
+test.each(["promote", "in-place"] as const)(
+  `%s, the other process ended at any moment (SEED=${SEED}): nobody is answered wrongly`,
+  async (way) => {
+    const { socket } = daemon;
+    const random = unitRandom(SEED);
+    for (let attempt = 0; attempt < KILLS; attempt++) {
+      const load = await StoreLoad.start(socket, CLIENTS, SEED + attempt);
+      const [pid = 0] = await settledPids(socket);
+      const update = updateStore(socket, { binary: builtBinary(), way }).catch(() => undefined);
+      const untilMs = performance.now() + 5000;
+      let others: number[] = [];
+      while (others.length === 0 && performance.now() < untilMs) {
+        others = pidsOf(socket).filter((other) => other !== pid);
+        await Bun.sleep(1);
+      }
+      await Bun.sleep(random() * 60);
+      const outcome = await Promise.race([update, Bun.sleep(0).then(() => "runs")]);
+      // One that has served already, its predecessor gone, is a daemon like any other.
+      if (outcome === "runs") for (const other of others) killOne(other);
+      await update;
+      const pids = await settledPids(socket);
+      await load.stop(20_000);
+      expect(load.mistakes).toEqual([]);
+      if (pids.length === 0) return; // It had just taken over, and the old one had left.
+      expect(pids.length).toBe(1);
+      using client = new StoreSocket(socket);
+      expect(client.ask("CONTROL", "check\0", 0)!.body).toBe("OK\0");
+    }
+  },
+  TIMEOUT_MS,
+);

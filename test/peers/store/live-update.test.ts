@@ -9,7 +9,8 @@ import { controlOf, killAll } from "../../helpers/store-update.ts";
 const TIMEOUT_MS = 120_000;
 
 let daemon: StoreDaemon;
-beforeEach(() => void (daemon = startServe({ program: "binary", words: [] })), TIMEOUT_MS); // Builds.
+// It builds the binary, should it be older than the sources.
+beforeEach(() => void (daemon = startServe({ program: "binary", words: [] })), TIMEOUT_MS);
 afterEach(() => {
   killAll(daemon.socket);
   daemon[Symbol.dispose]();
