@@ -9,6 +9,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { listens } from "./store-socket.ts";
 
 const REPOSITORY = resolve(import.meta.dir, "../..");
 const FOLDER = resolve(REPOSITORY, process.env.AGENT_TEST_PEERS ?? "../shared/peers");
@@ -48,6 +49,7 @@ export function startPeer(name: PeerName): StoreDaemon {
   const run = runFolder();
   script(["sh", SCRIPT, CACHE, "start", name, run]);
   const pid = Number(readFileSync(join(run, "pid"), "utf8"));
+  while (!listens(join(run, "socket"))) Bun.sleepSync(5);
   return {
     name,
     run,

@@ -1,13 +1,12 @@
 // Our own xenstore daemon as a process, with the same handles as the peers of store-peers.ts.
 
-import { existsSync, mkdirSync, openSync, closeSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, openSync, closeSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { SystemError } from "../../lib/base/index.ts";
-import { connectUnix } from "../../lib/sys/index.ts";
 import { builtBinary } from "./binary.ts";
 import { processes } from "./processes.ts";
 import { agentCommand } from "./run.ts";
 import { runFolder, type StoreDaemon } from "./store-peers.ts";
+import { listens } from "./store-socket.ts";
 
 const START_MS = 20_000;
 const STOP_MS = 5000;
@@ -50,18 +49,6 @@ export function startServe({ program, words }: ServeOptions): StoreDaemon {
       rmSync(run, { recursive: true, force: true });
     },
   };
-}
-
-/** A socket that is there is not listened to yet: between the two is a moment. */
-function listens(path: string): boolean {
-  if (!existsSync(path)) return false;
-  try {
-    connectUnix({ path, kind: "stream", waitMs: START_MS })[Symbol.dispose]();
-    return true;
-  } catch (error) {
-    if (error instanceof SystemError && error.failure.code === "ECONNREFUSED") return false;
-    throw error;
-  }
 }
 
 /** Who has ended and was not waited for yet does not run. */

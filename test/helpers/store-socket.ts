@@ -1,7 +1,8 @@
 // A raw client of a xenstore daemon's socket that waits by itself, so that tests and fuzzers say in
 // which order things happen on several connections.
 
-import { readSync, writeSync } from "node:fs";
+import { existsSync, readSync, writeSync } from "node:fs";
+import { SystemError } from "../../lib/base/index.ts";
 import { connectUnix, type Fd, PollSet, reserve, sendNow } from "../../lib/sys/index.ts";
 import { Inbox, type Message, messageBytes, OP, type OpName } from "./store-wire.ts";
 
@@ -114,3 +115,15 @@ export class StoreSocket implements Disposable {
 
 const isHangUp = (error: unknown): boolean =>
   ["EPIPE", "ECONNRESET"].includes((error as NodeJS.ErrnoException).code ?? "");
+
+/** A socket that is there is not listened to yet: between the two is a moment. */
+export function listens(path: string): boolean {
+  if (!existsSync(path)) return false;
+  try {
+    connectUnix({ path, kind: "stream", waitMs: ANSWER_MS })[Symbol.dispose]();
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.failure.code === "ECONNREFUSED") return false;
+    throw error;
+  }
+}
