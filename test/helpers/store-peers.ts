@@ -2,9 +2,9 @@
 // unmodified and without a hypervisor, by the script run-peers.sh.
 //
 // The script is not of this repository. It is looked for in $AGENT_TEST_PEERS, or in
-// ../shared/peers beside the repository. A test that needs it and does not find it counts as skipped and says why:
-// `test.skipIf(!HAS_PEERS)(peerTitle(title), ...)`. It downloads Debian's packages once, into a
-// cache beside other temporary files; what it compiles from its own sources goes there too.
+// ../shared/peers beside the repository. A test that needs it and does not find it counts as
+// skipped and says why: `test.skipIf(!HAS_PEERS)(peerTitle(title), ...)`. It downloads Debian's
+// packages once, into a cache beside other temporary files; what it compiles goes there too.
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

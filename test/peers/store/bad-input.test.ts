@@ -91,28 +91,47 @@ const DAEMONS: readonly (readonly [string, () => StoreDaemon, boolean])[] = [
 const textOf = (reply: Message | undefined): string =>
   reply === undefined ? HUNG_UP : reply.body.replace(/\0$/, "");
 
+/** A daemon, started before its checks. */
+interface Checked {
+  readonly check: (title: string, body: () => void) => void;
+  readonly isOurs: boolean;
+  readonly daemon: () => StoreDaemon;
+}
+
 describe.each(DAEMONS)("bad input of %s", (name, start, isHere) => {
   let daemon: StoreDaemon;
-  const check = test.skipIf(!isHere);
   beforeAll(() => {
     if (isHere) daemon = start();
   }, 120_000);
   afterAll(() => daemon?.[Symbol.dispose]());
-
-  const introduced = (domid: number): StoreGuest => {
-    using tools = new StoreSocket(daemon.socket);
-    makeDomain(daemon.shim, domid);
-    tools.ask("RELEASE", `${domid}\0`, 0);
-    expect(textOf(tools.ask("INTRODUCE", `${domid}\x001\x005\0`, 0))).toBe("OK");
-    return new StoreGuest(daemon.shim, domid);
+  const checked: Checked = {
+    check: test.skipIf(!isHere),
+    isOurs: name === "ours",
+    daemon: () => daemon,
   };
-  const expectServed = (): void => {
-    using other = new StoreSocket(daemon.socket);
-    expect(other.ask("READ", "/tool\0", 0)).toMatchObject({ type: OP.READ, body: "" });
-  };
+  errors(checked);
+  pieces(checked);
+  rings(checked);
+});
 
+function expectServed({ daemon }: Checked): void {
+  using other = new StoreSocket(daemon().socket);
+  expect(other.ask("READ", "/tool\0", 0)).toMatchObject({ type: OP.READ, body: "" });
+}
+
+function introduced({ daemon }: Checked, domid: number): StoreGuest {
+  const { socket, shim } = daemon();
+  using tools = new StoreSocket(socket);
+  makeDomain(shim, domid);
+  tools.ask("RELEASE", `${domid}\0`, 0);
+  expect(textOf(tools.ask("INTRODUCE", `${domid}\x001\x005\0`, 0))).toBe("OK");
+  return new StoreGuest(shim, domid);
+}
+
+function errors(checked: Checked): void {
+  const { check, daemon } = checked;
   check("an error for what is malformed", () => {
-    using socket = new StoreSocket(daemon.socket);
+    using socket = new StoreSocket(daemon().socket);
     for (const [op, body, error] of ERRORS) {
       const reply = socket.ask(op, body, 0);
       expect({ op, body, reply: textOf(reply) }).toEqual({ op, body, reply: error });
@@ -121,7 +140,7 @@ describe.each(DAEMONS)("bad input of %s", (name, start, isHere) => {
   });
 
   check("an error for a transaction that was never opened", () => {
-    using socket = new StoreSocket(daemon.socket);
+    using socket = new StoreSocket(daemon().socket);
     for (const op of IN_TRANSACTION) {
       for (const id of NEVER_OPENED) {
         const reply = textOf(socket.ask(op, "/tool\0", id));
@@ -130,26 +149,29 @@ describe.each(DAEMONS)("bad input of %s", (name, start, isHere) => {
     }
     expect(textOf(socket.ask("TRANSACTION_START", "\0", 7))).toBe("ENOENT");
   });
+}
 
+function pieces(checked: Checked): void {
+  const { check, daemon } = checked;
   check("a hang-up for a length above 4096, and for nobody else", () => {
     for (const length of OVERLONG) {
-      using socket = new StoreSocket(daemon.socket);
+      using socket = new StoreSocket(daemon().socket);
       const message = { type: OP.READ, request: 1, transaction: 0, body: "" };
       socket.sendBytes(messageBytes(message, length));
       expect(socket.reply(1)).toBeUndefined();
-      expectServed();
+      expectServed(checked);
     }
   });
 
   // The C daemon waits for the rest when a header came alone, and serves nobody until then.
-  const pieces = name === "ours" ? test : () => undefined;
-  pieces("requests in pieces of one byte, many in one piece, and half of one for ever", () => {
-    using slow = new StoreSocket(daemon.socket);
-    using half = new StoreSocket(daemon.socket);
+  const whenOurs = checked.isOurs ? check : () => undefined;
+  whenOurs("requests in pieces of one byte, many in one piece, and half of one for ever", () => {
+    using slow = new StoreSocket(daemon().socket);
+    using half = new StoreSocket(daemon().socket);
     half.sendBytes(WHOLE.subarray(0, 18));
     for (const byte of WHOLE) {
       slow.sendBytes(Uint8Array.of(byte));
-      expectServed();
+      expectServed(checked);
     }
     expect(slow.reply(5)).toMatchObject({ type: OP.READ, request: 5, body: "" });
     slow.sendBytes(new Uint8Array(Buffer.concat(Array.from({ length: 300 }, () => WHOLE))));
@@ -160,14 +182,17 @@ describe.each(DAEMONS)("bad input of %s", (name, start, isHere) => {
 
   check("clients that go away in the middle of everything", () => {
     for (let bytes = 1; bytes < WHOLE.length; bytes++) {
-      using socket = new StoreSocket(daemon.socket);
+      using socket = new StoreSocket(daemon().socket);
       socket.send("TRANSACTION_START", "\0", 0);
       socket.send("WATCH", "/\0token\0", 0);
       socket.sendBytes(WHOLE.subarray(0, bytes));
     }
-    expectServed();
+    expectServed(checked);
   });
+}
 
+function rings(checked: Checked): void {
+  const { check } = checked;
   // The field that tells a guest why it is no longer served: 2 for indices, 3 for the protocol.
   check("a ring with wild indices is given up, and says so", () => {
     for (const [produced, consumed] of [
@@ -176,42 +201,42 @@ describe.each(DAEMONS)("bad input of %s", (name, start, isHere) => {
       [5, 6],
       [0, 2 ** 32 - 2000],
     ] as const) {
-      using guest = introduced(11);
+      using guest = introduced(checked, 11);
       guest.setField(RING.requestsConsumed, consumed);
       guest.setField(RING.requestsProduced, produced);
       guest.notify();
       expect(errorOf(guest)).toBe(2);
-      expectServed();
+      expectServed(checked);
     }
   });
 
   check("a ring whose response indices are wild is given up when something is to be told", () => {
-    using guest = introduced(11);
+    using guest = introduced(checked, 11);
     guest.setField(RING.responsesProduced, 5000);
     guest.send("READ", "/tool\0", 0);
     expect(errorOf(guest)).toBe(2);
-    expectServed();
+    expectServed(checked);
   });
 
   check("a length above 4096 on a ring", () => {
-    using guest = introduced(11);
+    using guest = introduced(checked, 11);
     const message = { type: OP.READ, request: 1, transaction: 0, body: "" };
     guest.put(messageBytes(message, 4097));
     expect(errorOf(guest)).toBe(3);
-    expectServed();
+    expectServed(checked);
   });
 
   check("a guest that is introduced again is served again", () => {
     {
-      using guest = introduced(11);
+      using guest = introduced(checked, 11);
       guest.setField(RING.requestsProduced, 5000);
       guest.notify();
       expect(errorOf(guest)).toBe(2);
     }
-    using guest = introduced(11);
+    using guest = introduced(checked, 11);
     expect(textOf(guest.ask("GET_DOMAIN_PATH", "11\0", 0))).toBe("/local/domain/11");
   });
-});
+}
 
 const ERROR_MS = 3000;
 
