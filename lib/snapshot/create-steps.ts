@@ -2,7 +2,7 @@
 //
 //     stage      every overlay is made and opened beside its disk; guests know nothing of it
 //     memory     of guests whose memory belongs to the snapshot: all but the last rest goes out
-//     sync       what guests have written goes to the disk, so that stopping them needs not wait for it
+//     sync       what guests have written goes to the disk while they run: stopping them would wait
 //     pause      several guests stand still together; a single one needs not, QEMU drains its disks
 //     switch     one transaction a guest, all sent at the same time
 //     memory     the rest

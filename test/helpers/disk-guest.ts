@@ -1,4 +1,5 @@
-// A real QEMU with disks and no guest in it: what writes to the disks is QEMU's own qemu-io command.
+// A real QEMU with disks and no guest in it: what writes to the disks is QEMU's own qemu-io
+// command.
 
 import { join } from "node:path";
 import type { Monitor } from "../../lib/snapshot/monitor.ts";

@@ -1,4 +1,5 @@
-// A writer beside a guest whose disks are exported by NBD: it writes a counter to each disk in turn.
+// A writer beside a guest whose disks are exported by NBD: it writes a counter to each disk in
+// turn.
 
 import { join } from "node:path";
 import type { DiskGuest } from "./disk-guest.ts";

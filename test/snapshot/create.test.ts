@@ -143,7 +143,7 @@ test("several internal snapshots of one name: only with an id", async () => {
 });
 
 describe("files in the way", () => {
-  test("--replace takes the place of a file, and leaves it where the group is refused", async () => {
+  test("--replace takes the place of a file, not where the group is refused", async () => {
     using own = temporaryFolder();
     const runs = runsIn(own.path);
     const disks = ["a", "b"].map((id) => makeImage(join(own.path, `${id}.qcow2`), "qcow2").path);

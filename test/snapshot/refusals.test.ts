@@ -231,7 +231,7 @@ test.each([
   expect(problems).toEqual([expect.stringContaining(told)]);
 });
 
-test("a base that is another disk of the group, and an overlay below an internal snapshot", async () => {
+test("a base that is a disk of the group, an overlay on an internal snapshot", async () => {
   using own = temporaryFolder();
   const base = makeImage(join(own.path, "base.qcow2"), "qcow2").path;
   const top = join(own.path, "top.qcow2");

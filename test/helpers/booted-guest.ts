@@ -1,0 +1,94 @@
+// A guest that boots, under TCG: a kernel of Debian 13, a RAM disk with busybox, two disks. For
+// each line that it is sent it writes the line to both disks, one after the other and past its
+// caches, and answers.
+
+import { existsSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Socket } from "bun";
+import { cpio } from "./cpio.ts";
+import { devicePartFile, devicePartNames } from "./device-parts.ts";
+import { until } from "./device-guest.ts";
+import { type DiskGuest, type GuestDisk, startGuest } from "./disk-guest.ts";
+
+const BOOT_MS = 120_000;
+
+const INIT = `#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox insmod /virtio_blk.ko
+/bin/busybox stty -F /dev/ttyS1 raw -echo
+echo ready > /dev/ttyS1
+while read -r number; do
+  for disk in vda vdb; do
+    printf '%-511s\\n' "$number" | /bin/busybox dd of=/dev/$disk bs=512 oflag=direct conv=notrunc,fsync 2>/dev/null
+  done
+  echo "wrote $number" > /dev/ttyS1
+done < /dev/ttyS1
+`;
+
+function ramDisk(): string {
+  const path = join(tmpdir(), `agent-disk-guest-${process.getuid?.() ?? 0}-1.cpio`);
+  if (existsSync(path)) return path;
+  const [release = ""] = devicePartNames("usr/lib/modules");
+  const file = `usr/lib/modules/${release}/kernel/drivers/block/virtio_blk.ko.xz`;
+  const { stdout, exitCode } = Bun.spawnSync(["xz", "-dc", devicePartFile(file)]);
+  if (exitCode !== 0) throw new Error(`Cannot unpack ${file}`);
+  const folder = (name: string) => ({ name, mode: 0o040755, data: Buffer.alloc(0) });
+  const busybox = readFileSync(devicePartFile("usr/bin/busybox"));
+  const archive = cpio([
+    ...["bin", "proc", "dev"].map(folder),
+    { name: "bin/busybox", mode: 0o100755, data: busybox },
+    { name: "init", mode: 0o100755, data: Buffer.from(INIT) },
+    { name: "virtio_blk.ko", mode: 0o100644, data: stdout },
+  ]);
+  const fresh = mkdtempSync(`${path}-`);
+  writeFileSync(join(fresh, "disk"), archive);
+  renameSync(join(fresh, "disk"), path);
+  return path;
+}
+
+export interface BootedGuest extends AsyncDisposable {
+  readonly guest: DiskGuest;
+  /** Has it written to both disks; when it returns, it is done. */
+  write(number: number): Promise<void>;
+}
+
+export async function bootGuest(options: {
+  readonly folder: string;
+  readonly name: string;
+  readonly disks: readonly GuestDisk[];
+}): Promise<BootedGuest> {
+  const { folder, name, disks } = options;
+  const path = join(folder, `${name}.own.serial`);
+  const [kernel = ""] = devicePartNames("boot").filter((file) => file.startsWith("vmlinuz"));
+  const guest = await startGuest({
+    ...options,
+    isRunning: true,
+    machine: "q35",
+    arguments: [
+      ...["-accel", "tcg", "-m", "128", "-no-user-config"],
+      ...["-kernel", devicePartFile(`boot/${kernel}`), "-initrd", ramDisk()],
+      ...["-append", "console=ttyS0 quiet panic=-1", "-serial", "null"],
+      ...["-serial", `unix:${path},server=on,wait=off`],
+      ...disks.flatMap(({ id }) => ["-device", `virtio-blk-pci,drive=${id}`]),
+    ],
+  });
+  let heard = "";
+  const socket: Socket = await Bun.connect({
+    unix: path,
+    socket: { data: (_, bytes) => void (heard += bytes.toString()) },
+  });
+  await until("the guest's disks", () => heard.includes("ready"), BOOT_MS);
+  return {
+    guest,
+    async write(number) {
+      socket.write(`${number}\n`);
+      await until(`write ${number}`, () => heard.includes(`wrote ${number}\n`), BOOT_MS);
+    },
+    async [Symbol.asyncDispose]() {
+      socket.end();
+      await guest[Symbol.asyncDispose]();
+    },
+  };
+}
