@@ -38,8 +38,8 @@ describe(deviceTitle("a guest of passt"), () => {
     return { status, stdout, stderr: guest.said(name) };
   }
   /** A fresh passt, with a helper connected. */
-  async function fresh(name: string): Promise<string> {
-    const path = await guest.passt(name);
+  async function fresh(name: string, program?: "passt-newer"): Promise<string> {
+    const path = await guest.passt(name, program);
     await until("its helper", () => guest.said(name).includes("Accepted TCP_REPAIR helper"));
     return path;
   }
@@ -137,6 +137,22 @@ describe(deviceTitle("a guest of passt"), () => {
     },
     60_000,
   );
+
+  real("it is upgraded to a later release, and back, as what that adds was masked", async () => {
+    for (const round of [1, 2]) {
+      const newer = await fresh(`newer-${round}`, "passt-newer");
+      const up = await swap("--to", newer);
+      expect(JSON.parse(up.stdout)).toMatchObject({ result: "done", flows: 1, flows_after: 1 });
+      await guest.goesOn();
+      const same = await swap("--to", await fresh(`same-${round}`, "passt-newer"));
+      expect(JSON.parse(same.stdout)).toMatchObject({ result: "done", flows: 1, flows_after: 1 });
+      await guest.goesOn();
+      const down = await swap("--to", await fresh(`older-${round}`));
+      expect(JSON.parse(down.stdout)).toMatchObject({ result: "done", flows: 1, flows_after: 1 });
+      await guest.goesOn();
+    }
+    expect(guest.connections).toBe(1);
+  });
 
   real("a new back end can be started for the swap", async () => {
     const to = at("started.sock");

@@ -105,10 +105,10 @@ export class DeviceGuest implements AsyncDisposable {
   }
 
   /** Starts a passt that listens on NAME.sock; returns that path. */
-  async passt(name: string): Promise<string> {
+  async passt(name: string, program: "passt" | "passt-newer" = "passt"): Promise<string> {
     const path = join(this.folder, `${name}.sock`);
     const words = ["--vhost-user", "--foreground", "--socket", path];
-    void collect(this.start(name, devicePartCommand("passt", ...words)).stdout, () => {});
+    void collect(this.start(name, devicePartCommand(program, ...words)).stdout, () => {});
     await until(`passt ${name}`, () => existsSync(path) && existsSync(`${path}.repair`));
     return path;
   }

@@ -8,15 +8,17 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 const CACHE = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
-const FOLDER = process.env["AGENT_TEST_DEVICE_PARTS"] ?? join(CACHE, "agent-ci/device-parts");
+const FOLDER = process.env["AGENT_TEST_DEVICE_PARTS"] ?? join(CACHE, "agent-ci/device-parts-2");
 const ROOT = join(FOLDER, "system");
 const LIBRARIES = join(ROOT, "usr/lib/x86_64-linux-gnu");
 
 const PROGRAMS = {
-  passt: "usr/bin/passt",
-  "passt-repair": "usr/bin/passt-repair",
-  virtiofsd: "usr/libexec/virtiofsd",
-  qemu: "usr/bin/qemu-system-x86_64",
+  passt: "system/usr/bin/passt",
+  /** Of Debian's testing: a later release. */
+  "passt-newer": "newer/usr/bin/passt",
+  "passt-repair": "system/usr/bin/passt-repair",
+  virtiofsd: "system/usr/libexec/virtiofsd",
+  qemu: "system/usr/bin/qemu-system-x86_64",
 } as const;
 export type DeviceProgram = keyof typeof PROGRAMS;
 
@@ -34,7 +36,7 @@ export const devicePartCommand = (program: DeviceProgram, ...words: string[]): s
   join(LIBRARIES, "ld-linux-x86-64.so.2"),
   "--library-path",
   LIBRARIES,
-  join(ROOT, PROGRAMS[program]),
+  join(FOLDER, PROGRAMS[program]),
   ...words,
 ];
 
