@@ -2,8 +2,8 @@
 //
 // Theory of Operation. Everything runs in the loop's thread and nothing waits. The store carries
 // out requests and queues answers and events in outboxes; turns.ts moves bytes; domains.ts keeps
-// rings and event channels. What would outlive this program is all here in one place: the arena, the
-// listening socket, the clients' sockets, the event channel descriptor, and for each client the
+// rings and event channels. What would outlive this program is all here in one place: the arena,
+// the listening socket, the clients' sockets, the event channel descriptor, and for each client the
 // bytes of a request that came in part and those of answers that have not gone yet. pause() stops
 // everything at a point between two requests, parts() names all of it, and a new daemon made from
 // that goes on where this one stopped.

@@ -1,5 +1,5 @@
-// A daemon whose everything goes to another one between two requests: real sockets, a ring by files,
-// in one process.
+// A daemon whose everything goes to another one between two requests: real sockets, a ring by
+// files, in one process.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import type { ClientParts } from "../../lib/store-daemon/index.ts";

@@ -28,7 +28,7 @@ function setUp(...words: string[]) {
 }
 
 describe("its socket", () => {
-  test("is for its owner alone, replaces one that nobody serves, and goes with SIGTERM", async () => {
+  test("is for its owner alone, replaces a stale one, and goes with SIGTERM", async () => {
     using place = setUp();
     bindUnix({ path: place.path("s"), kind: "stream" })[Symbol.dispose](); // Left behind.
     const child = place.manager.start(place.command, {});
@@ -139,7 +139,7 @@ describe("its service manager", () => {
   }, 60_000);
 });
 
-test("a restart by its manager keeps the store, and finds a socket that clients can find", async () => {
+test("a restart by its manager keeps the store, and clients find the socket", async () => {
   using place = setUp();
   const { manager } = place;
   for (const round of ["first", "second", "third"]) {
@@ -178,10 +178,8 @@ describe("its logs", () => {
   test("one that cannot be opened is told before anything is served", () => {
     using place = setUp("--trace", "/nowhere/trace");
     const { status, stderr } = run(place.command, {});
-    expect([status, stderr]).toEqual([
-      1,
-      'agent: Cannot open "/nowhere/trace": open on "/nowhere/trace" failed with ENOENT (errno 2)\n',
-    ]);
+    const why = 'open on "/nowhere/trace" failed with ENOENT (errno 2)';
+    expect([status, stderr]).toEqual([1, `agent: Cannot open "/nowhere/trace": ${why}\n`]);
     expect(existsSync(place.path("s"))).toBe(false);
   }, 30_000);
 });
