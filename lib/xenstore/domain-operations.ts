@@ -24,7 +24,11 @@ function onlyDomid(core: Core): number | undefined {
 // ---- Coming and going -----------------------------------------------------------------------
 
 /** Introduces a domain, or binds another event channel to one that is. An errno. */
-export function introduceDomain(core: Core, domid: number, port: number): number {
+export function introduceDomain(
+  core: Core,
+  domid: number,
+  { port, frame }: { readonly port: number; readonly frame: number | undefined },
+): number {
   const { arena, host } = core;
   const known = introducedDomain(core, domid);
   const connected = known === 0 ? 0 : arena.words[known * ROW_WORDS + DOMAIN.connection]!;
@@ -34,11 +38,13 @@ export function introduceDomain(core: Core, domid: number, port: number): number
     const number = arena.words[connection * ROW_WORDS + CONNECTION.number]!;
     const isBound = host.rebind(domid, number, port) === undefined;
     arena.set(known * ROW_WORDS + DOMAIN.port, isBound ? port : 0);
+    setFrame(core, known, frame);
     return 0;
   }
   const connection = attach(core, domid);
   const domain = arena.words[connection * ROW_WORDS + CONNECTION.domain]!;
   arena.set(domain * ROW_WORDS + DOMAIN.port, port);
+  setFrame(core, domain, frame);
   const number = arena.words[connection * ROW_WORDS + CONNECTION.number]!;
   const refusal = host.introduce(domid, number, port);
   if (refusal !== undefined) return ERRNO[refusal];
@@ -46,14 +52,21 @@ export function introduceDomain(core: Core, domid: number, port: number): number
   return 0;
 }
 
+/** Of the domain's shared page, which the store itself has no use for. */
+export function setFrame(core: Core, domain: number, frame: number | undefined): void {
+  core.arena.set64(domain * ROW_WORDS + DOMAIN.frame, frame === undefined ? 0 : frame + 1);
+}
+
 export function introduce(core: Core): number {
   const parts = strings(core.request);
   if (parts.length < 3) return ERRNO.EINVAL;
   const domid = toDomid(parts[0]!);
   if (domid === undefined) return ERRNO.EINVAL;
-  const port = toInteger(parts[2]!); // The frame number before it is not needed.
+  const port = toInteger(parts[2]!);
   if (port <= 0) return ERRNO.EINVAL;
-  return introduceDomain(core, domid, port) || acknowledge(core);
+  // Rings are mapped by grant: the frame is kept for a daemon that wants it in place of us.
+  const frame = /^[0-9]{1,15}$/.test(parts[1]!) ? Number(parts[1]) : undefined;
+  return introduceDomain(core, domid, { port, frame }) || acknowledge(core);
 }
 
 /** The row of another domain that is introduced, or minus an errno. */

@@ -157,6 +157,7 @@ export const DOMAIN = {
   block: 7, // The words of ACCOUNT.
   previous: 8,
   next: 9,
+  frame: 10, // Two words: of its ring, plus 1, as INTRODUCE told; 0: not known.
 } as const;
 export const DOMAIN_INTRODUCED_MASK = 1 << 8;
 export const DOMAIN_SHUTDOWN_MASK = 1 << 9;

@@ -120,7 +120,7 @@ class Store implements XenStore {
 
   introduceFirst(domid: number, port: number): number {
     let errno = 0;
-    this.whole(() => (errno = introduceDomain(this.core, domid, port)));
+    this.whole(() => (errno = introduceDomain(this.core, domid, { port, frame: undefined })));
     const domain = introducedDomain(this.core, domid);
     assert(errno === 0 && domain !== 0, `domain ${domid} can be introduced`);
     const connection = this.words[domain * ROW_WORDS + DOMAIN.connection]!;

@@ -147,6 +147,11 @@ function contentOf(core: Core, view: View) {
 
 // ---- Clients --------------------------------------------------------------------------------
 
+function frameOf(core: Core, domain: number): number | null {
+  const kept = core.arena.get64(domain * ROW_WORDS + DOMAIN.frame);
+  return kept === 0 ? null : kept - 1;
+}
+
 const nothingFor0 = (value: number): number | null => (value === 0 ? null : value);
 
 function connectionAt(core: Core, row: number) {
@@ -162,7 +167,7 @@ function connectionAt(core: Core, row: number) {
           kind: "ring",
           domid: words[at + CONNECTION.domid]!,
           target: target === -1 ? null : target,
-          gfn: null,
+          gfn: frameOf(core, domain),
           remotePort: nothingFor0(words[domain * ROW_WORDS + DOMAIN.port]!),
           localPort: nothingFor0(tag),
         };

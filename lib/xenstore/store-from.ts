@@ -11,6 +11,7 @@ import { ALL_FEATURES, knowDomain, setLimit } from "./account.ts";
 import { ArenaFullError } from "./arena.ts";
 import { addConnection, attach } from "./connections.ts";
 import type { Core } from "./core.ts";
+import { setFrame } from "./domain-operations.ts";
 import { formatArena } from "./format.ts";
 import { CONNECTION, DOMAIN, HEADER, NODE, ROW_WORDS } from "./layout.ts";
 import { QUOTAS } from "./limits.ts";
@@ -19,7 +20,7 @@ import { run } from "./operation.ts";
 import { IGNORED_MASK, PERMISSION, permissionWord } from "./permission.ts";
 import type { Host, StoreMemory } from "./ports.ts";
 import type { Permission, Quota, StateConnection, StateNode } from "./state/index.ts";
-import type { StoreState } from "./state/index.ts";
+import type { RingChannel, StoreState } from "./state/index.ts";
 import type { StoreOptions, XenStore } from "./store.ts";
 import { addNode, findNode, removeSubtree, writePermissions, writeValue } from "./tree.ts";
 import { addWatch } from "./watch.ts";
@@ -114,10 +115,14 @@ function putConnection(core: Core, { channel }: StateConnection): number {
   const domain = oldDomain(core, channel.domid);
   const row = attach(core, channel.domid);
   core.arena.set(domain * ROW_WORDS + DOMAIN.port, channel.remotePort ?? 0);
+  setFrame(core, domain, frameOf(channel));
   core.arena.set(row * ROW_WORDS + CONNECTION.tag, channel.localPort ?? 0);
   core.arena.set(row * ROW_WORDS + CONNECTION.target, channel.target ?? -1);
   return row;
 }
+
+const frameOf = ({ gfn }: RingChannel): number | undefined =>
+  gfn === null || gfn <= 0 ? undefined : gfn;
 
 // ---- Nodes ----------------------------------------------------------------------------------
 

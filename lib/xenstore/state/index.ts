@@ -15,6 +15,7 @@ export type {
   Access,
   Permission,
   Quota,
+  RingChannel,
   StateConnection,
   StateDomain,
   StateNode,
