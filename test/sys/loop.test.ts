@@ -175,3 +175,26 @@ test("a descriptor that cannot be watched is refused by name", () => {
   expect(readFully(pipe.readEnd, byte.address, 1)).toBe(0);
   pipe.readEnd[Symbol.dispose]();
 });
+
+test("what ends a wake-up runs after its events, and again while it has more to do", async () => {
+  using loop = new Loop();
+  const [near, far] = makeSocketPair("stream");
+  using sender = near;
+  using receiver = far;
+  const seen: string[] = [];
+  loop.watch(receiver, READY_MASK.readable, () => {
+    seen.push("event");
+    loop.change(receiver, 0);
+  });
+  let rounds = 0;
+  loop.onTurnEnd(() => {
+    if (seen.length === 0) return false;
+    seen.push("end");
+    rounds += 1;
+    if (rounds === 3) loop.stop();
+    return rounds < 3;
+  });
+  sendDescriptors(sender, new Uint8Array(1), []);
+  await loop.run();
+  expect(seen).toEqual(["event", "end", "end", "end"]);
+});
