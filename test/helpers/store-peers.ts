@@ -16,7 +16,7 @@ const FOLDER = resolve(REPOSITORY, process.env.AGENT_TEST_PEERS ?? "../shared/pe
 const SCRIPT = join(FOLDER, "run-peers.sh");
 const CACHE = join(tmpdir(), `agent-store-peers-${process.getuid?.() ?? 0}`);
 
-export const HAS_PEERS = existsSync(SCRIPT) && Bun.which("cc") !== null;
+export const HAS_PEERS = existsSync(SCRIPT) && Bun.which("cc") !== null && canFetch();
 export type PeerName = "c-4.17" | "c-4.20" | "ocaml-4.17" | "ocaml-4.20";
 export type XenVersion = "4.17" | "4.20";
 
@@ -33,10 +33,21 @@ export interface StoreDaemon extends Disposable {
 
 /** A test's title, with the reason where it is skipped. */
 export const peerTitle = (title: string): string =>
-  HAS_PEERS ? title : `${title} (skipped: no such script as ${SCRIPT}, or no C compiler)`;
+  HAS_PEERS ? title : `${title} (skipped: no such script as ${SCRIPT}, or no compiler or packages)`;
 
 /** Short, as the path of a socket has to be. */
 export const runFolder = (): string => mkdtempSync(join(tmpdir(), "agent-store-"));
+
+/** Whether the packages are there, or can be downloaded. */
+function canFetch(): boolean {
+  try {
+    fetchPeer("4.20");
+    return true;
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    return false;
+  }
+}
 
 /** Downloads, unpacks and builds what a version needs; one of several test runs at a time. */
 export function fetchPeer(version: XenVersion): void {
