@@ -246,7 +246,8 @@ export class Holder {
       this.channel.killPeer();
       if (this.heirPid === undefined && this.launcher !== undefined)
         signalPidfd(this.launcher, SIGNAL.kill);
-      if (this.heirPid === undefined) this.on("peer_dead");
+      // Its death is told once: one that was dead already is not seen again.
+      if (this.heirPid === undefined || this.channel.isPeerDead()) this.on("peer_dead");
     },
     resume: () => this.options.survivor.resume(this.outcome()),
     adopt_again: () => {

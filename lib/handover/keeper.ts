@@ -115,7 +115,12 @@ export class Keeper {
     },
     retrieve_word: () =>
       this.on(this.options.guarded.page.takeBack() ? "word_ours" : "word_theirs"),
-    kill_peer: () => this.options.guarded.channel.killPeer(),
+    kill_peer: () => {
+      const { channel } = this.options.guarded;
+      channel.killPeer();
+      // Its death is told once: one that was dead already is not seen again.
+      if (channel.isPeerDead()) this.on("peer_dead");
+    },
     resume: never,
     adopt_again: () => this.takeOver(),
     leave: () => {

@@ -1,7 +1,7 @@
 // The launcher: the process between the old program and the new one. It checksums the binary, asks
 // it whether it knows this protocol, starts it and exits, so that the new program's parent is at
 // once whoever adopts orphans (the service manager), and so that none of this costs the old one's
-// clients anything: it all happens in the idle class.
+// clients anything: it all happens in the idle class, unless that takes too long.
 //
 //   descriptor 3   the channel, which becomes the heir's descriptor 3
 //   descriptor 4   the binary: what is checksummed is what runs (/proc/self/fd/4)
@@ -15,6 +15,7 @@ import {
   type Environment,
   cleanEnvironment,
   Fd,
+  monotonicMs,
   sendDescriptors,
   setSchedulingClass,
   sha256Of,
@@ -87,7 +88,11 @@ async function verify(
   environment: Record<string, string>,
 ): Promise<Message> {
   const binary = new Fd(BINARY_FD, name); // Stays open: it is started next.
-  const found = sha256Of(binary, () => undefined);
+  // On a host that is always busy the idle class would never come to an end.
+  const patientUntilMs = monotonicMs() + probeMs / 4;
+  const found = sha256Of(binary, () => {
+    if (monotonicMs() > patientUntilMs) setSchedulingClass("normal");
+  });
   if (sha256 !== null && sha256 !== found) {
     throw new RefusedError(`Cannot use "${name}": wanted SHA-256 ${sha256}, found ${found}`);
   }

@@ -90,7 +90,11 @@ const HOLDER_EFFECTS: Record<HolderEffect, (world: World) => World> = {
     const moved = isOurs ? { ...world, word: WORD.back } : world;
     return holderOn(moved, isOurs ? "word_ours" : "word_theirs");
   },
-  kill_peer: (world) => ({ ...world, heirAlive: false, heirServes: false }),
+  // A death is told once; of a peer that is dead already, at once.
+  kill_peer: (world) =>
+    world.heirAlive
+      ? { ...world, heirAlive: false, heirServes: false }
+      : holderOn({ ...world, late: [...world.late, "death"] }, "peer_dead"),
   resume: (world) => ({ ...world, holderServes: true }),
   adopt_again: (world) => {
     if (world.heirAlive) throw new Error("adopts what another one is still writing");
@@ -153,7 +157,9 @@ function* nexts(world: World): Generator<readonly [string, World]> {
       const told = event === "serving" && !world.heirAlive ? "peer_dead" : event;
       yield [`holder gets ${event}`, holderOn({ ...world, toHolder: rest }, told)];
     } else if (!world.heirAlive && holder !== "ended") {
-      yield ["holder sees the heir dead", holderOn(world, "peer_dead")];
+      if (!world.late.includes("death")) {
+        yield ["holder sees the heir dead", holderOn(late("death"), "peer_dead")];
+      }
       if (!world.late.includes("channel")) {
         yield ["holder sees the channel end", holderOn(late("channel"), "closed")];
       }

@@ -6,7 +6,7 @@ import { badEcho } from "../helpers/echo-binary.ts";
 import { EchoLoad } from "../helpers/echo-load.ts";
 import { descriptorsOf, EchoProcess } from "../helpers/echo-process.ts";
 
-const UPDATES = 30;
+const UPDATES = 10;
 const CLIENTS = 24;
 const TIMEOUT_MS = 120_000;
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
