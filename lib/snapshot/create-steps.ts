@@ -29,10 +29,16 @@ import { diskTitle, type PlannedEmulator } from "./group-plan.ts";
 import { checkTaken, internalAction, takeBack, takeBackWithoutQemu } from "./internal-disk.ts";
 import { memorySteps } from "./memory.ts";
 import { isGone, type Monitor } from "./monitor.ts";
-import { goOn, knowsCommand, pause, problemOfAgent } from "./pause.ts";
+import { goOn, pause, problemOfAgent, unknownCommands } from "./pause.ts";
 import { SnapshotRefusal } from "./refusal.ts";
 import type { Running, StepContext } from "./step-context.ts";
 import { forgetReplaced } from "./replaced-file.ts";
+
+/**
+ * Between switching and looking: QEMU serves its monitor and the guest's disks by one loop, and the
+ * question for all nodes takes as long as the switch. What waited for the switch goes first.
+ */
+const SETTLE_MS = 20;
 
 export function createSteps(context: StepContext): Steps {
   const { plan, running, reasons } = context;
@@ -97,11 +103,8 @@ function switchStep({ plan, limits }: StepContext, { emulator, monitor }: Runnin
     name: `switch ${emulator.name}`,
     async check() {
       const undo = isOverlaid ? "block-commit" : "blockdev-snapshot-delete-internal-sync";
-      const needed = ["transaction", undo];
-      const known = await Promise.all(needed.map((command) => knowsCommand(monitor, command)));
-      return needed
-        .filter((_, index) => known[index] !== true)
-        .map((command) => `this QEMU has no ${command}`);
+      const unknown = await unknownCommands(monitor, ["transaction", undo]);
+      return unknown.map((command) => `this QEMU has no ${command}`);
     },
     async execute() {
       const actions = isOverlaid
@@ -110,6 +113,7 @@ function switchStep({ plan, limits }: StepContext, { emulator, monitor }: Runnin
       await monitor.execute("transaction", { actions });
     },
     async update() {
+      await Bun.sleep(SETTLE_MS);
       if (!isOverlaid) return checkTaken(plan, emulator, monitor);
       const nodes = await queryNodes(monitor);
       const left = disks.filter((disk) => stateOf(disk, nodes) !== "switched");

@@ -79,12 +79,13 @@ async function openGuest(
   let monitor: Monitor | undefined;
   try {
     monitor = await openMonitor(address, limits);
-    const [status, jobs, all, nodes] = await Promise.all([
-      queryStatus(monitor),
-      queryJobs(monitor),
-      queryDisks(monitor),
-      queryNodes(monitor),
-    ]);
+    // One question after the other: QEMU serves the guest's disks in between.
+    const status = await queryStatus(monitor);
+    const jobs = await queryJobs(monitor);
+    const all = await queryDisks(monitor);
+    const isDrive = (name: string) => all.some(({ names }) => names.includes(name));
+    const needsNodes = guest.disks?.some((name) => !isDrive(name)) ?? false;
+    const nodes = needsNodes ? await queryNodes(monitor) : [];
     const disks = chosenDisks(guest, all, (node) => diskOfNode(nodes, node), reasons);
     const opened = monitor;
     return {

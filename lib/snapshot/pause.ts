@@ -106,14 +106,18 @@ async function withAgent<T>(
   }
 }
 
-/** QEMU knows a command; what it answers to it does not matter. */
-export async function knowsCommand(monitor: Monitor, command: string): Promise<boolean> {
+/** Which of these commands QEMU does not know. */
+export async function unknownCommands(
+  monitor: Monitor,
+  needed: readonly string[],
+): Promise<string[]> {
   const Commands = v.array(v.looseObject({ name: v.string() }));
   try {
     const commands = v.parse(Commands, await monitor.execute("query-commands"));
-    return commands.some(({ name }) => name === command);
+    const known = new Set(commands.map(({ name }) => name));
+    return needed.filter((command) => !known.has(command));
   } catch (error) {
-    if (isRefused(error)) return true; // libvirt may hold it back; then the command itself tells.
+    if (isRefused(error)) return []; // libvirt may hold it back; then the command itself tells.
     throw error;
   }
 }
