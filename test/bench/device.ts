@@ -125,7 +125,7 @@ async function pauseFigure({ agent, folder, sizes }: Place): Promise<Found> {
   const what = "time that a guest's rings stand, in a swap of its passt";
   const wanted = { most: 1 };
   if (!hasDeviceParts()) return absent(what, wanted);
-  await using guest = new DeviceGuest(join(folder, "swaps"));
+  await using guest = new DeviceGuest(join(folder, "swaps"), true);
   const listen = join(guest.folder, "guest.sock");
   await proxied(guest, { agent, listen });
   await guest.boot(listen, "ticks");
@@ -164,8 +164,8 @@ async function proxyFigure({ agent, folder, sizes }: Place): Promise<Found> {
   const what = "throughput of a guest, through device proxy";
   const wanted = { least: 0.95 };
   if (!hasDeviceParts()) return absent(what, wanted);
-  await using direct = new DeviceGuest(join(folder, "direct"));
-  await using through = new DeviceGuest(join(folder, "through"));
+  await using direct = new DeviceGuest(join(folder, "direct"), true);
+  await using through = new DeviceGuest(join(folder, "through"), true);
   const listen = join(through.folder, "guest.sock");
   await proxied(through, { agent, listen });
   await direct.boot(await direct.passt("only"), "bulk");
@@ -175,8 +175,10 @@ async function proxyFigure({ agent, folder, sizes }: Place): Promise<Found> {
   const ours: number[] = [];
   const peer: number[] = [];
   for (let round = 0; round < sizes.rounds; round++) {
-    ours.push(await sent(through, sizes.sendMs));
-    peer.push(await sent(direct, sizes.sendMs));
+    const turns = round % 2 === 0 ? [through, direct] : [direct, through]; // Who goes first.
+    for (const guest of turns) {
+      (guest === through ? ours : peer).push(await sent(guest, sizes.sendMs));
+    }
   }
   const ratio = median(ours.map((bytes, index) => bytes / peer[index]!));
   const rateOf = (bytes: readonly number[]): string => rate(median(bytes), sizes.sendMs);
