@@ -49,12 +49,12 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
     operands: "SOCKET BINARY",
     summary: "replace a running program by BINARY; its clients notice nothing",
     description: [
-      "SOCKET is that of a store daemon (agent store serve), or the control socket of a relay. The " +
-        "new program checks a copy of the state first, answers questions, and only then serves; " +
-        "until it has served, the old one goes on if anything is wrong. Nothing waits for clients: " +
-        "requests in part, answers on their way, open transactions and watches go over.",
-      "Exit status: 0 the new program serves (or could, with --dry-run); 1 it does not, and the old " +
-        "one serves on.",
+      "SOCKET is that of a store daemon (agent store serve). The new program checks a copy of the " +
+        "state first, answers questions, and only then serves; until it has served, the old one " +
+        "goes on if anything is wrong. Nothing waits for clients: requests in part, answers on " +
+        "their way, open transactions and watches go over.",
+      "Exit status: 0 the new program serves (or could, with --dry-run); 1 it does not, and the " +
+        "old one serves on.",
     ],
     options: [
       { name: "dry-run", summary: "check everything, change nothing" },

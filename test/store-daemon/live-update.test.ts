@@ -7,6 +7,7 @@ import { builtBinary } from "../helpers/binary.ts";
 import { descriptorsOf } from "../helpers/echo-process.ts";
 import { unitRandom } from "../helpers/pieces.ts";
 import { StoreLoad } from "../helpers/store-load.ts";
+import { endDomain, makeDomain, StoreGuest } from "../helpers/store-guest.ts";
 import type { StoreDaemon } from "../helpers/store-peers.ts";
 import { startServe } from "../helpers/store-serve.ts";
 import { StoreSocket } from "../helpers/store-socket.ts";
@@ -90,6 +91,50 @@ test.each(["promote", "in-place"] as const)(
     expect(client.ask("READ", "/a\0", 0)!.body).toBe("within");
     const next = Number.parseInt(client.ask("TRANSACTION_START", "\0", 0)!.body, 10);
     expect(next).not.toBe(transaction);
+  },
+  TIMEOUT_MS,
+);
+
+test.each(["promote", "in-place"] as const)(
+  "%s: a guest's ring, a request in part on it, its watch and transaction, SET_TARGET go over",
+  async (way) => {
+    const { socket, shim } = daemon;
+    using client = new StoreSocket(socket);
+    for (const domid of [7, 8]) {
+      makeDomain(shim, domid);
+      expect(client.ask("INTRODUCE", `${domid}\x001\x001\0`, 0)!.body).toBe("OK\0");
+    }
+    for (const path of ["/local/domain/7", "/local/domain/8"]) {
+      client.ask("MKDIR", `${path}\0`, 0);
+      client.ask("SET_PERMS", `${path}\0n${path.slice(-1)}\0`, 0);
+    }
+    expect(client.ask("SET_TARGET", "7\x008\0", 0)!.body).toBe("OK\0");
+    using guest = new StoreGuest(shim, 7);
+    expect(guest.ask("WATCH", "device\0token\0", 0)!.body).toBe("OK\0");
+    expect(guest.ask("MKDIR", "device\0", 0)!.body).toBe("OK\0");
+    const transaction = Number.parseInt(guest.ask("TRANSACTION_START", "\0", 0)!.body, 10);
+    expect(guest.ask("WRITE", "device/a\0x", transaction)!.body).toBe("OK\0");
+    // A WRITE of "data" without the last byte.
+    guest.sendBytes(
+      Buffer.from("0b000000630000000000000006000000646174610079".slice(0, -2), "hex"),
+    );
+    guest.events.length = 0;
+    const outcome = await updateStore(socket, { binary: builtBinary(), way });
+    expect(outcome).toMatchObject({ kind: "updated" });
+    guest.sendBytes(Buffer.from("y"));
+    expect(guest.reply(0)!.body).toBe("OK\0");
+    expect(guest.ask("READ", "data\0", 0)!.body).toBe("y");
+    expect(guest.ask("TRANSACTION_END", "T\0", transaction)!.body).toBe("OK\0");
+    expect(guest.ask("READ", "device/a\0", 0)!.body).toBe("x");
+    expect(guest.events.map(({ body }) => body)).toEqual(["device/a\0token\0"]);
+    // It may still do what domain 8 may.
+    expect(guest.ask("WRITE", "/local/domain/8/by\x007", 0)!.body).toBe("OK\0");
+    // And its end is still seen.
+    expect(client.ask("WATCH", "@releaseDomain\0gone\0", 0)!.body).toBe("OK\0");
+    endDomain(shim, 7);
+    let event = client.receive(10_000);
+    while (event?.body !== "@releaseDomain\0gone\0") event = client.receive(10_000);
+    expect(client.ask("IS_DOMAIN_INTRODUCED", "7\0", 0)!.body).toBe("F\0");
   },
   TIMEOUT_MS,
 );

@@ -51,7 +51,8 @@ test("nobody is told where nobody listens, and that is no error", () => {
   expect(notifyManager({}, { READY: 1 }, [])).toBe(false);
   expect(notifyManager({ NOTIFY_SOCKET: "vsock:2:1" }, { READY: 1 }, [])).toBe(false);
   expect(notifyManager({ NOTIFY_SOCKET: join(folder, "none") }, { READY: 1 }, [])).toBe(false);
-  const twoLines = (): boolean => notifyManager({ NOTIFY_SOCKET: "/x" }, { STATUS: "a\nb" }, []);
+  const manager = { NOTIFY_SOCKET: "/x" };
+  const twoLines = (): boolean => notifyManager(manager, { STATUS: "a\nb" }, []);
   expect(messageOf(twoLines)).toBe("Cannot tell the service manager STATUS: wanted one line");
 });
 
@@ -65,7 +66,7 @@ test("a descriptor's name has no colon", () => {
   ]);
 });
 
-test("passed descriptors are taken by the process they are for, named where the manager can", () => {
+test("passed descriptors are taken by the process they are for, with the manager's names", () => {
   using first = createMemfd("first");
   using second = createMemfd("second");
   const { stdout, stderr } = run(programCommand("passed-descriptors"), {
