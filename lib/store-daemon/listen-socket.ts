@@ -23,9 +23,12 @@ const PROBE_WAIT_MS = 1000;
 /** Where the socket belongs. */
 export function socketPath({ XENSTORED_PATH, XENSTORED_RUNDIR }: Environment): string {
   if (XENSTORED_PATH !== undefined && XENSTORED_PATH !== "") return XENSTORED_PATH;
-  const isGiven = XENSTORED_RUNDIR !== undefined && XENSTORED_RUNDIR !== "";
-  return join(isGiven ? XENSTORED_RUNDIR : RUN_FOLDER, "socket");
+  return join(runFolder({ XENSTORED_RUNDIR }), "socket");
 }
+
+/** Where a stock daemon keeps its socket and the state that it hands over. */
+export const runFolder = ({ XENSTORED_RUNDIR }: Environment): string =>
+  XENSTORED_RUNDIR === undefined || XENSTORED_RUNDIR === "" ? RUN_FOLDER : XENSTORED_RUNDIR;
 
 /** Listens on the path. Throws RefusedError when somebody else does, SystemError. */
 export function listenOn(path: string): Fd {

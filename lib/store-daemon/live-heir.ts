@@ -34,7 +34,8 @@ export interface HeirParts {
 
 export interface InheritedEvents {
   readonly fd: Fd;
-  readonly changePort: number;
+  /** undefined: bind it anew. */
+  readonly changePort: number | undefined;
 }
 
 export function storeHeir(parts: HeirParts): Heir {

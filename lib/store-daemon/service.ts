@@ -27,6 +27,7 @@ import {
   notifyManager,
   passedDescriptors,
   releaseProgramText,
+  removeName,
   sealsOf,
 } from "../sys/index.ts";
 import {
@@ -36,6 +37,7 @@ import {
   type Host,
   type QuotaName,
   type StoreMemory,
+  type StoreOptions,
 } from "../xenstore/index.ts";
 import { FileHypervisor } from "./file-hypervisor.ts";
 import { type Hypervisor, noHypervisor } from "./hypervisor.ts";
@@ -43,10 +45,13 @@ import { listenOn, removeSocket } from "./listen-socket.ts";
 import { type InheritedEvents, storeHeir } from "./live-heir.ts";
 import { answerAsker, STORE_KIND, STORE_STATE_VERSION, storeSurvivor } from "./live-survivor.ts";
 import { LiveUpdate, type StartedAs } from "./live-update.ts";
+import { OwedResult } from "./owed-result.ts";
 import { PidFile } from "./pid-file.ts";
 import { answerControl } from "./control.ts";
 import { Statistics } from "./statistics.ts";
 import type { MakeDaemon, Running } from "./running.ts";
+import { closeInheritedFiles, type StockDump } from "./stock-dump.ts";
+import { stockHeir } from "./stock-heir.ts";
 import { StoreDaemon } from "./store-daemon.ts";
 import { type TraceOptions, Traces } from "./traces.ts";
 import { XenHypervisor } from "./xen-hypervisor.ts";
@@ -77,6 +82,8 @@ export interface ServiceOptions {
   readonly ringScanMs: number;
   readonly traces: TraceOptions;
   readonly environment: Environment;
+  /** What a stock daemon has left that has become this program; undefined: none has. */
+  readonly stock: StockDump | undefined;
   readonly log: (line: string) => void;
   /** How this program is started again; undefined where it cannot be replaced. */
   readonly program: StartedAs | undefined;
@@ -87,10 +94,13 @@ export interface ServiceOptions {
 /** Serves until SIGTERM or SIGINT. Throws SystemError, RefusedError. */
 export async function runService(options: ServiceOptions): Promise<void> {
   using loop = new Loop();
-  const service = new Service(options, loop);
   const claimed = claimHandover(options.environment);
-  if (claimed === undefined) service.begin();
-  else service.takeOver(claimed);
+  const stock = claimed === undefined ? options.stock : undefined;
+  if (stock !== undefined) closeInheritedFiles();
+  const service = new Service(options, loop);
+  if (claimed !== undefined) service.takeOver(claimed);
+  else if (stock !== undefined) service.goOnWith(stock);
+  else service.begin();
   await loop.run();
   service.end();
 }
@@ -102,6 +112,8 @@ class Service {
   private readonly statistics = new Statistics();
   private running: Running | undefined;
   private update: LiveUpdate | undefined;
+  /** How the update to this program went, for a client that asks for it. */
+  private owed: OwedResult | undefined;
   /** The service manager made the socket, or keeps it for us: it stays where it is. */
   private isManagersSocket = false;
   /** Somebody else serves: what there is belongs to them. */
@@ -149,6 +161,25 @@ class Service {
     this.serve(this.running);
     undo.move();
     tellReady(options, memory.fd, listeners);
+  }
+
+  /** The store of a stock daemon, which was this process until now. */
+  goOnWith(dump: StockDump): void {
+    const { options, loop } = this;
+    const { connections, ...heir } = stockHeir({
+      dump,
+      makeDaemon: this.makeDaemon,
+      openHypervisor: (events) => openHypervisor(options, events),
+      store: storeOptions(options),
+      log: options.log,
+    });
+    const pidFile = optional(options.pidFile, (path) => new PidFile(path, process.pid, undefined));
+    this.running = { loop, ...heir, pidFile, asker: undefined };
+    if (dump.kind === "oxenstored") this.owed = new OwedResult("OK", connections);
+    this.replaceable(this.running, 0);
+    this.serve(this.running);
+    removeName(dump.path); // Read again one day, it would bring back a store that is long gone.
+    tellReady(options, heir.memory.fd, heir.listeners);
   }
 
   /** The store of a program that is being replaced. */
@@ -236,7 +267,8 @@ class Service {
       eventTimeoutMs: options.eventTimeoutMs,
       control: (request) => {
         const { update } = this;
-        const liveUpdate = update && ((asked: ControlRequest) => update.control(asked));
+        const liveUpdate =
+          update && ((asked: ControlRequest) => this.owed?.take(asked) ?? update.control(asked));
         const { store } = daemon;
         const statistics = (parameters: readonly string[]) =>
           this.statistics.answer(parameters, daemon);
@@ -289,13 +321,16 @@ function sortPassed(descriptors: ReturnType<typeof passedDescriptors>): Passed {
 }
 
 const openStore =
-  ({ privilegedDomid, ownDomid, quotas, keepOrphans }: ServiceOptions, isAdopted: boolean) =>
-  (memory: StoreMemory, host: Host) => {
+  (options: ServiceOptions, isAdopted: boolean) => (memory: StoreMemory, host: Host) => {
     if (isAdopted) return adoptStore(memory, host);
-    const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
-    const domids = { privilegedDomid, storeDomid: ownDomid };
-    return formatStore(memory, host, { ...domids, seed, quotas, keepOrphans });
+    return formatStore(memory, host, storeOptions(options));
   };
+
+function storeOptions(options: ServiceOptions): StoreOptions {
+  const { privilegedDomid, ownDomid: storeDomid, quotas, keepOrphans } = options;
+  const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return { privilegedDomid, storeDomid, seed, quotas, keepOrphans };
+}
 
 function openHypervisor(
   { hypervisor, ownDomid }: ServiceOptions,

@@ -20,7 +20,8 @@ import type { DomainCondition, Hypervisor, OwnRingPage } from "./hypervisor.ts";
 /** Event channels that come from the program before us, with their bindings. */
 export interface InheritedEvents {
   readonly fd: Fd;
-  readonly changePort: number;
+  /** undefined: bind it anew. */
+  readonly changePort: number | undefined;
 }
 
 export class XenHypervisor implements Hypervisor {

@@ -97,6 +97,8 @@ export function peerRoot(version: XenVersion): string {
 }
 
 function script(command: string[]): void {
-  const { exitCode, stdout, stderr } = Bun.spawnSync(command);
+  // What ours takes for the hypervisor, should it take a peer's place.
+  const env = { ...process.env, XENSTORED_HYPERVISOR: "/run/xenstored/shim" };
+  const { exitCode, stdout, stderr } = Bun.spawnSync(command, { env });
   if (exitCode !== 0) throw new Error(`Cannot run ${command.join(" ")}:\n${stdout}${stderr}`);
 }

@@ -72,7 +72,6 @@ describe("xenstored", () => {
   }, 60_000);
 
   test.each([
-    [["-U"], "Cannot run xenstored with --live-update: only a running agent hands"],
     [["-I", "off", "-N"], "no arguments desired"],
     [["--internal-db=off"], "the store is always in memory"],
     [["-Q", "colour=3"], 'there is no quota "colour"'],

@@ -3,7 +3,12 @@
 
 import { readFileSync } from "node:fs";
 import { UsageError } from "../../../lib/base/index.ts";
-import { EVENT_TIMEOUT_MS, socketPath } from "../../../lib/store-daemon/index.ts";
+import {
+  EVENT_TIMEOUT_MS,
+  runFolder,
+  socketPath,
+  stockDump,
+} from "../../../lib/store-daemon/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { print, printToStderr } from "../../ui/output.ts";
@@ -26,8 +31,8 @@ const OPTIONS = {
   "--no-access-log": { takesValue: false, means: "keep no access log" },
   "--pid-file": { takesValue: true, means: "write the daemon's pid there" },
   "-T": { takesValue: true, means: "write every request there" },
-  "--restart": { takesValue: false, means: "(refused) read what an earlier one has saved" },
-  "--live": { takesValue: false, means: "(refused) go on after a live update" },
+  "--restart": { takesValue: false, means: "with --live: go on with what an earlier one has left" },
+  "--live": { takesValue: false, means: "with --restart: its live update asks for it" },
   "--config-test": { takesValue: false, means: "check the configuration and end" },
   "--disable-socket": { takesValue: false, means: "serve rings only" },
   "-help": { takesValue: false, means: "show this help" },
@@ -50,11 +55,10 @@ export async function run({ argv, programName }: Invocation): Promise<number> {
     print(HELP);
     return EXIT.ok;
   }
-  for (const name of ["--restart", "--live"] as const) {
-    if (given.has(name)) {
-      const why = "what oxenstored has saved is not read; agent store load puts a dump in";
-      throw new UsageError(`Cannot run ${PROGRAM} with ${name}: ${why}`);
-    }
+  if (given.has("--live") !== given.has("--restart")) {
+    const lone = given.has("--live") ? "--live" : "--restart";
+    const why = "only both together are offered; agent store load puts a dump in";
+    throw new UsageError(`Cannot run ${PROGRAM} with ${lone} alone: ${why}`);
   }
   const config = readConfig(given);
   const [refused] = config.refused;
@@ -65,7 +69,7 @@ export async function run({ argv, programName }: Invocation): Promise<number> {
     inBackground: !given.has("--no-fork"),
     printPid: false,
     programName,
-    words: argv,
+    words: argv.filter((word) => word !== "--live" && word !== "--restart"),
     notes: config.problems.map((problem) => `config: ${problem}`),
     service: serviceOf(given, config),
   });
@@ -83,6 +87,7 @@ function serviceOf(given: ReadonlyMap<OptionName, string>, config: OxenstoredCon
     keepOrphans: false,
     eventTimeoutMs: EVENT_TIMEOUT_MS,
     ringScanMs: Math.max(config.ringScanSeconds, 0) * MS_PER_SECOND,
+    stock: given.has("--live") ? stockDump("oxenstored", runFolder(process.env)) : undefined,
     traces: {
       traceFile: given.get("-T"),
       traceMask: 0,

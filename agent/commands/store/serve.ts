@@ -75,6 +75,7 @@ export async function run({ argv, spec, programName }: Invocation): Promise<numb
       keepOrphans: options["keep-orphans"],
       eventTimeoutMs: seconds === undefined ? EVENT_TIMEOUT_MS : seconds * MS_PER_SECOND,
       ringScanMs: 0,
+      stock: undefined,
       traces: {
         traceFile: absolute(options.trace),
         traceMask: LOG_SWITCH.obj | LOG_SWITCH.io,

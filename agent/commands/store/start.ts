@@ -54,11 +54,16 @@ export const detectHypervisor = (): "xen" | "none" => (existsSync(EVENT_CHANNELS
 export async function startDaemon(options: StartOptions): Promise<number> {
   const { [READY_VARIABLE]: given, ...environment } = process.env;
   if (given === undefined) for (const note of options.notes) printToStderr(`${note}\n`);
-  if (options.inBackground && given === undefined) return startAgain(options);
-  const isBackground = given !== undefined;
+  if (options.inBackground && given === undefined && options.service.stock === undefined) {
+    return startAgain(options);
+  }
+  const { stock } = options.service;
+  const isStarted = given !== undefined;
+  // A stock daemon that has become this program is where it was before.
+  const isBackground = isStarted || (stock !== undefined && options.inBackground);
   if (isBackground) chdir("/");
   nameProcess();
-  await runService({
+  const serving = runService({
     ...options.service,
     environment,
     program: {
@@ -70,11 +75,18 @@ export async function startDaemon(options: StartOptions): Promise<number> {
     },
     log: isBackground ? logToSyslog : (line) => printToStderr(`${NAME}: ${line}\n`),
     ready: () => {
-      if (options.printPid) print(`${process.pid}\n`);
-      if (isBackground) tellStarter();
-      else printToStderr(`${NAME} is ready\n`);
+      if (options.printPid && stock === undefined) print(`${process.pid}\n`);
+      if (isStarted) tellStarter();
+      else if (!isBackground) printToStderr(`${NAME} is ready\n`);
     },
   });
+  try {
+    await serving;
+  } catch (error) {
+    // Its standard error leads nowhere.
+    if (stock !== undefined && isBackground) logToSyslog(String(error));
+    throw error;
+  }
   return EXIT.ok;
 }
 

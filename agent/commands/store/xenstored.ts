@@ -3,7 +3,12 @@
 
 import { isAbsolute, join } from "node:path";
 import { UsageError } from "../../../lib/base/index.ts";
-import { EVENT_TIMEOUT_MS, socketPath } from "../../../lib/store-daemon/index.ts";
+import {
+  EVENT_TIMEOUT_MS,
+  runFolder,
+  socketPath,
+  stockDump,
+} from "../../../lib/store-daemon/index.ts";
 import { LOG_SWITCH, QUOTAS, type QuotaName } from "../../../lib/xenstore/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
@@ -59,10 +64,12 @@ const OPTIONS: readonly Option[] = [
     short: "U",
     name: "live-update",
     value: "none",
-    means: "go on with what an earlier xenstored has left",
-    refused: "only a running agent hands its store to another one",
+    means: "go on with what an earlier xenstored has left (its live update asks for it)",
   },
 ];
+
+/** Said to one start only, not to those after it. */
+const LIVE_UPDATE_WORDS: ReadonlySet<string> = new Set(["-U", "--live-update"]);
 
 const HELP = [
   `Usage: ${PROGRAM} [OPTIONS]\n\n`,
@@ -86,6 +93,7 @@ const OWN_QUOTA: Readonly<Record<string, QuotaName>> = {
 interface Settings {
   inBackground: boolean;
   printPid: boolean;
+  isLiveUpdate: boolean;
   introduceOwn: boolean;
   keepOrphans: boolean;
   pidFile: string | undefined;
@@ -113,7 +121,7 @@ export async function run({ argv, programName }: Invocation): Promise<number> {
     inBackground: settings.inBackground,
     printPid: settings.printPid,
     programName,
-    words: argv,
+    words: argv.filter((word) => !LIVE_UPDATE_WORDS.has(word)),
     notes: [],
     service: {
       socketPath: socketPath(process.env),
@@ -126,6 +134,7 @@ export async function run({ argv, programName }: Invocation): Promise<number> {
       keepOrphans: settings.keepOrphans,
       eventTimeoutMs: settings.eventTimeoutMs,
       ringScanMs: 0,
+      stock: settings.isLiveUpdate ? stockDump("c", runFolder(process.env)) : undefined,
       traces: { traceFile, traceMask, accessLog: undefined },
     },
   });
@@ -138,6 +147,7 @@ export const hypervisorFor = (folder: string | undefined) =>
 const defaults = (): Settings => ({
   inBackground: true,
   printPid: false,
+  isLiveUpdate: false,
   introduceOwn: true,
   keepOrphans: false,
   pidFile: undefined,
@@ -162,6 +172,7 @@ function apply(settings: Settings, { name = "", refused }: Option, value = ""): 
     "no-domain-init": () => (settings.introduceOwn = false),
     "pid-file": () => (settings.pidFile = value),
     "no-fork": () => (settings.inBackground = false),
+    "live-update": () => (settings.isLiveUpdate = true),
     "output-pid": () => (settings.printPid = true),
     "trace-file": () =>
       (settings.traceFile = isAbsolute(value) ? value : join(LIBRARY_FOLDER, value)),
