@@ -1,5 +1,6 @@
-// Groups that are killed in the middle, and what must hold afterwards: every disk has the snapshot or
-// none has, no file or node is left over, every running guest runs, and recover says what it did.
+// Groups that are killed in the middle, and what must hold afterwards: every disk has the snapshot
+// or none has, no file or node is left over, every running guest runs, and recover says what it
+// did.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";

@@ -13,7 +13,7 @@ import { temporaryFolder } from "../helpers/temporary.ts";
 const LIMIT_MS = 60_000;
 const DISKS = [0, 1, 2];
 
-const KILLS = 10;
+const KILLS = 6;
 
 /**
  * Events from the journal's first record to before its last, evenly spread, the edges among them.
