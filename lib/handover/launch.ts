@@ -31,6 +31,11 @@ export interface Program {
 }
 
 const EXECUTE_MASK = 0o111;
+/**
+ * This program's file, also where another one stands at its path by now: that is the usual way for
+ * an upgrade, and then process.execPath leads nowhere.
+ */
+export const OWN_EXECUTABLE = "/proc/self/exe";
 
 /** Opens the binary. Throws SystemError where it cannot be read, RefusedError for no program. */
 export function openBinary(path: string): Fd {
@@ -64,7 +69,7 @@ export function startHeir(
   try {
     const told: LaunchSettings = { ...settings, argv: [...argv], name };
     const words = [...self.words, LAUNCHER_COMMAND, JSON.stringify(told)];
-    const child = Bun.spawn([self.executable, ...words], {
+    const child = Bun.spawn([OWN_EXECUTABLE, ...words], {
       argv0: PROGRAM_NAME,
       stdio: ["inherit", "inherit", "inherit", theirs.number, binary.number],
       env: self.environment,

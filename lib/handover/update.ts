@@ -10,7 +10,7 @@ import { type Environment, openForReading } from "../sys/index.ts";
 import type { HolderEnd, HolderOptions } from "./holder-options.ts";
 import { Holder } from "./holder.ts";
 import { becomeProgram } from "./in-place.ts";
-import { openBinary, type Program, type SelfCommand, startHeir } from "./launch.ts";
+import { openBinary, OWN_EXECUTABLE, type Program, type SelfCommand, startHeir } from "./launch.ts";
 import type { Survivor, UpdateReport, Way } from "./survivor.ts";
 import type { Waiter } from "./waiter.ts";
 
@@ -109,7 +109,7 @@ export class Updater {
       if (end.kind !== "rehearsed") return done(end);
       const { self, argv0, words, environment } = this.options;
       const old: Program = {
-        binary: openForReading("/proc/self/exe"),
+        binary: openForReading(OWN_EXECUTABLE),
         argv: [argv0, ...self.words, ...words],
         name: "the program that runs now",
       };

@@ -20,8 +20,12 @@ export class EchoProcess implements AsyncDisposable {
   private readonly control = join(this.folder, "control");
   private child: Bun.Subprocess | undefined;
 
-  async start(environment: Record<string, string>, limits: string | undefined): Promise<this> {
-    const serve = [echoBinary(), "serve", this.socket, this.control];
+  async start(
+    environment: Record<string, string>,
+    limits: string | undefined,
+    binary: string = echoBinary(),
+  ): Promise<this> {
+    const serve = [binary, "serve", this.socket, this.control];
     const command =
       limits === undefined ? serve : ["sh", "-c", `${limits}; exec "$@"`, "sh", ...serve];
     this.child = Bun.spawn(command, {
