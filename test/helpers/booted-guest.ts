@@ -21,7 +21,8 @@ const INIT = `#!/bin/busybox sh
 echo ready > /dev/ttyS1
 while read -r number; do
   for disk in vda vdb; do
-    printf '%-511s\\n' "$number" | /bin/busybox dd of=/dev/$disk bs=512 oflag=direct conv=notrunc,fsync 2>/dev/null
+    printf '%-511s\\n' "$number" |
+      /bin/busybox dd of=/dev/$disk bs=512 oflag=direct conv=notrunc,fsync 2>/dev/null
   done
   echo "wrote $number" > /dev/ttyS1
 done < /dev/ttyS1
