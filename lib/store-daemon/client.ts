@@ -64,6 +64,10 @@ export class Client {
   uniqueId: bigint | undefined = undefined;
   /** Counts up over all clients of this program: no two that ever were have the same. */
   readonly serial = ++serials;
+  /** Inode number of a socket that the service manager keeps; else 0: see kept-clients.ts. */
+  identity = 0;
+  /** Requests whose answers come later. */
+  owed = 0;
   /** Carried out since it came. */
   requests = 0;
 

@@ -188,6 +188,8 @@ export class Domains {
     const isOwn = domid === this.ownDomid;
     const page = isOwn ? this.hypervisor.mapOwnRing()?.page : this.hypervisor.mapRing(domid);
     const ring = page === undefined ? undefined : new Ring(page);
+    // What the program before us had for it may not have been told.
+    if (ring !== undefined) ring.hasNews = true;
     const client = this.clients.connect(connection, domid, ring);
     client.uniqueId = this.hypervisor.conditionOf(domid)?.uniqueId;
     this.setPort(client, port);

@@ -59,6 +59,9 @@ export class FileHypervisor implements Hypervisor {
   endEvents(): void {
     // Nothing masks a port here.
   }
+  repair(): void {
+    // A port is its domain's for good, and never masked.
+  }
   bind(domid: number): number {
     return PORT_BASE + domid;
   }

@@ -30,6 +30,11 @@ export interface Hypervisor extends Disposable {
   eventAt(index: number): number;
   /** Lets the first `count` of them come again. */
   endEvents(count: number): void;
+  /**
+   * After a program that was killed, whose event channels we have: ports that are not among these
+   * go, the others may fire again.
+   */
+  repair(ports: ReadonlySet<number>): void;
   /** Joins a local port to the port of a domain. */
   bind(domid: number, remotePort: number): number;
   unbind(port: number): void;
@@ -56,6 +61,7 @@ export function noHypervisor(): Hypervisor {
     readEvents: none,
     eventAt: none,
     endEvents: nothing,
+    repair: nothing,
     bind: refuse,
     unbind: nothing,
     notify: nothing,

@@ -19,51 +19,50 @@ import {
 import {
   createGrowingMemory,
   type Environment,
-  type Fd,
-  type GrowingMemory,
-  isListening,
   Loop,
-  mapGrowingMemory,
-  notifyManager,
   passedDescriptors,
   releaseProgramText,
   removeName,
-  sealsOf,
 } from "../sys/index.ts";
 import {
   adoptStore,
+  changePortOf,
   type ControlRequest,
   formatStore,
   type Host,
   type QuotaName,
+  StoreDamagedError,
   type StoreMemory,
   type StoreOptions,
 } from "../xenstore/index.ts";
+import { arenaPath, damagedFile, loadArena, saveArena } from "./arena-file.ts";
+import { damagedMemory, sortPassed } from "./earlier.ts";
 import { FileHypervisor } from "./file-hypervisor.ts";
 import { type Hypervisor, noHypervisor } from "./hypervisor.ts";
+import { idleClients, KeptClients } from "./kept-clients.ts";
 import { listenOn, removeSocket } from "./listen-socket.ts";
 import { type InheritedEvents, storeHeir } from "./live-heir.ts";
 import { answerAsker, STORE_KIND, STORE_STATE_VERSION, storeSurvivor } from "./live-survivor.ts";
 import { LiveUpdate, type StartedAs } from "./live-update.ts";
 import { OwedResult } from "./owed-result.ts";
+import { keepWatchdogQuiet, tellReady, tellReplaced, tellStopping } from "./manager.ts";
 import { PidFile } from "./pid-file.ts";
 import { answerControl } from "./control.ts";
 import { Statistics } from "./statistics.ts";
 import type { MakeDaemon, Running } from "./running.ts";
 import { closeInheritedFiles, type StockDump } from "./stock-dump.ts";
 import { stockHeir } from "./stock-heir.ts";
+import { every } from "./repeat.ts";
 import { StoreDaemon } from "./store-daemon.ts";
 import { type TraceOptions, Traces } from "./traces.ts";
 import { XenHypervisor } from "./xen-hypervisor.ts";
 
 /** Room for a small store; it grows. */
 const ARENA_BYTES = 1024 * 1024;
-const ARENA_NAME = "arena";
-const LISTENER_NAME = "listen";
 const TIDY_MS = 1000;
+const KEEP_MS = 1000;
 /** Starting is over by then, and the first requests have been compiled. */
 const SETTLED_MS = 2000;
-const USEC_PER_MS = 1000;
 
 export interface ServiceOptions {
   /** Undefined: no socket. */
@@ -116,6 +115,8 @@ class Service {
   private owed: OwedResult | undefined;
   /** The service manager made the socket, or keeps it for us: it stays where it is. */
   private isManagersSocket = false;
+  /** We have taken the place of a program that the manager started. */
+  private isSuccessor = false;
   /** Somebody else serves: what there is belongs to them. */
   private isOthers = false;
   /** Why nothing was served. */
@@ -133,7 +134,7 @@ class Service {
   begin(): void {
     const { options, loop } = this;
     const { environment, log } = options;
-    const passed = sortPassed(passedDescriptors(environment, process.pid));
+    const passed = sortPassed(passedDescriptors(environment, process.pid), options.hypervisor);
     using undo = new DisposableStack(); // A start that fails leaves nothing behind.
     const pidFile = optional(options.pidFile, (path) => {
       return undo.use(new PidFile(path, process.pid, undefined));
@@ -143,24 +144,32 @@ class Service {
     const socket = optional(path, listenOn);
     if (path !== undefined) undo.defer(() => removeSocket(path));
     const listeners = socket === undefined ? passed.listeners : [socket];
-    const hypervisor = openHypervisor(options, undefined);
-    const memory = passed.arena ?? createGrowingMemory("xenstore", ARENA_BYTES);
-    const daemon = this.makeDaemon(
-      { memory, hypervisor },
-      openStore(options, passed.arena !== undefined),
-    );
+    const file = optional(options.socketPath, arenaPath);
+    const left = passed.arena ?? optional(file, loadArena);
+    const memory = left ?? createGrowingMemory("xenstore", ARENA_BYTES);
+    const changePort = changePortOf(memory) || undefined;
+    const hypervisor = openHypervisor(options, passed.events && { fd: passed.events, changePort });
+    const open = openStore(options, left === undefined ? undefined : passed.arena ? "" : file);
+    const daemon = this.makeDaemon({ memory, hypervisor }, open);
     this.running = { loop, memory, hypervisor, listeners, pidFile, daemon, asker: undefined };
-    if (passed.arena === undefined) {
+    if (left === undefined) {
+      idleClients([], passed.sockets);
       if (options.introduceOwn) daemon.introduceOwn();
     } else {
-      daemon.adopt([], false);
-      log(`the store of an earlier program is adopted: ${daemon.store.counts().nodes} nodes`);
+      const known = daemon.store.connections();
+      const clients = idleClients(known, passed.sockets);
+      const rings = known.filter(({ kind }) => kind === "ring");
+      hypervisor.repair(new Set(rings.map(({ tag }) => tag)));
+      daemon.adopt(clients, passed.events !== undefined);
+      const { nodes } = daemon.store.counts();
+      log(`the store of an earlier program is adopted: ${nodes} nodes, ${clients.length} clients`);
     }
     for (const listener of listeners) daemon.listen(listener);
     this.replaceable(this.running, 0);
     this.serve(this.running);
     undo.move();
-    tellReady(options, memory.fd, listeners);
+    if (file !== undefined) removeName(file);
+    this.tellReady(this.running);
   }
 
   /** The store of a stock daemon, which was this process until now. */
@@ -179,12 +188,13 @@ class Service {
     this.replaceable(this.running, 0);
     this.serve(this.running);
     removeName(dump.path); // Read again one day, it would bring back a store that is long gone.
-    tellReady(options, heir.memory.fd, heir.listeners);
+    this.tellReady(this.running);
   }
 
   /** The store of a program that is being replaced. */
   takeOver(claimed: Claimed): void {
     const { options, loop } = this;
+    this.isSuccessor = true;
     const start = (): Heir =>
       storeHeir({
         loop,
@@ -196,7 +206,7 @@ class Service {
           running.pidFile?.write(process.pid);
           this.serve(running);
           answerAsker(running, outcome);
-          tellReplaced(options);
+          tellReplaced(options.environment);
           return this.survivorOf(running);
         },
       });
@@ -221,12 +231,10 @@ class Service {
     this.traces.current?.flush();
     if (this.failure !== undefined) throw new RefusedError(this.failure);
     if (this.isOthers || running === undefined) return;
-    notifyManager(options.environment, { STOPPING: 1 }, []);
-    if (options.socketPath !== undefined && !this.isManagersSocket) {
-      // Kept, it would be a socket that nobody can find.
-      notifyManager(options.environment, { FDSTOREREMOVE: 1, FDNAME: LISTENER_NAME }, []);
-      removeSocket(options.socketPath);
-    }
+    const { socketPath } = options;
+    tellStopping(options.environment, !this.isManagersSocket);
+    if (socketPath !== undefined) saveArena(arenaPath(socketPath), running.memory);
+    if (socketPath !== undefined && !this.isManagersSocket) removeSocket(socketPath);
     running.pidFile?.[Symbol.dispose]();
     running.hypervisor[Symbol.dispose]();
     running.memory[Symbol.dispose]();
@@ -250,9 +258,22 @@ class Service {
       options.ringScanMs,
       whenServing((daemon) => daemon.lookAtRings()),
     );
-    keepWatchdogQuiet(loop, options.environment);
+    const kept = new KeptClients(options.environment);
+    every(
+      loop,
+      KEEP_MS,
+      whenServing((daemon) => kept.look(daemon)),
+    );
+    keepWatchdogQuiet(loop, options.environment, this.isSuccessor);
+    running.daemon.store.changePort = running.hypervisor.changePort;
     running.daemon.resume();
     loop.after(SETTLED_MS, releaseProgramText);
+  }
+
+  private tellReady({ memory, hypervisor, listeners }: Running): void {
+    const { environment, ready } = this.options;
+    tellReady(environment, { arena: memory.fd, events: hypervisor.eventFd, listeners });
+    ready();
   }
 
   private readonly makeDaemon: MakeDaemon = ({ memory, hypervisor }, open) => {
@@ -303,27 +324,16 @@ class Service {
   }
 }
 
-interface Passed {
-  readonly arena: GrowingMemory | undefined;
-  readonly listeners: Fd[];
-}
-
-/** What the service manager gave us, by what it is: old managers keep no names. */
-function sortPassed(descriptors: ReturnType<typeof passedDescriptors>): Passed {
-  let arena: GrowingMemory | undefined;
-  const listeners: Fd[] = [];
-  for (const { fd } of descriptors) {
-    if (isListening(fd.number)) listeners.push(fd);
-    else if (arena === undefined && (sealsOf(fd) ?? 0) !== 0) arena = mapGrowingMemory(fd);
-    else fd[Symbol.dispose](); // Kept open it would only keep something alive.
-  }
-  return { arena, listeners };
-}
-
+/** `left` is the file that the store was left in, "" for the manager, undefined for a new one. */
 const openStore =
-  (options: ServiceOptions, isAdopted: boolean) => (memory: StoreMemory, host: Host) => {
-    if (isAdopted) return adoptStore(memory, host);
-    return formatStore(memory, host, storeOptions(options));
+  (options: ServiceOptions, left: string | undefined) => (memory: StoreMemory, host: Host) => {
+    if (left === undefined) return formatStore(memory, host, storeOptions(options));
+    try {
+      return adoptStore(memory, host);
+    } catch (error) {
+      if (!(error instanceof StoreDamagedError)) throw error;
+      throw left === "" ? damagedMemory(error.message) : damagedFile(left, error.message);
+    }
   };
 
 function storeOptions(options: ServiceOptions): StoreOptions {
@@ -345,42 +355,6 @@ function watchSignals(loop: Loop, traces: Traces): void {
   loop.onSignal("SIGTERM", () => loop.stop());
   loop.onSignal("SIGINT", () => loop.stop());
   loop.onSignal("SIGHUP", () => traces.current?.reopen());
-}
-
-/** Runs the step again and again; an interval of 0 is never. */
-function every(loop: Loop, intervalMs: number, step: () => void): void {
-  if (intervalMs === 0) return;
-  const again = (): void => {
-    step();
-    loop.after(intervalMs, again);
-  };
-  loop.after(intervalMs, again);
-}
-
-/** Tells the manager at half of its limit that we live. */
-function keepWatchdogQuiet(loop: Loop, environment: Environment): void {
-  const { WATCHDOG_USEC: limit, WATCHDOG_PID: pid } = environment;
-  if (limit === undefined || (pid !== undefined && Number(pid) !== process.pid)) return;
-  const limitMs = Number(limit) / USEC_PER_MS;
-  if (!(limitMs > 0)) throw new RefusedError(`Cannot use WATCHDOG_USEC="${limit}"`);
-  every(loop, limitMs / 2, () => void notifyManager(environment, { WATCHDOG: 1 }, []));
-}
-
-function tellReady(options: ServiceOptions, arena: Fd, listeners: readonly Fd[]): void {
-  const { environment } = options;
-  notifyManager(environment, { READY: 1, STATUS: "Serving xenstore" }, []);
-  // It keeps them for the next one, should this one crash; where it keeps none it says nothing.
-  notifyManager(environment, { FDSTORE: 1, FDNAME: ARENA_NAME }, [arena.number]);
-  for (const { number } of listeners) {
-    notifyManager(environment, { FDSTORE: 1, FDNAME: LISTENER_NAME }, [number]);
-  }
-  options.ready();
-}
-
-/** A new process speaks for the service from now on. */
-function tellReplaced({ environment }: ServiceOptions): void {
-  notifyManager(environment, { MAINPID: process.pid }, []);
-  notifyManager(environment, { READY: 1, STATUS: "Serving xenstore" }, []);
 }
 
 const optional = <T, R>(value: T | undefined, make: (value: T) => R): R | undefined =>

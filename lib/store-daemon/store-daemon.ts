@@ -24,6 +24,7 @@ import type { DaemonOptions } from "./daemon-options.ts";
 import { Domains } from "./domains.ts";
 import { dropOldEvents } from "./event-timeout.ts";
 import { ClientOutbox } from "./outbox.ts";
+import { NoDomainError } from "./hypervisor.ts";
 import type { ClientParts, DaemonParts } from "./parts.ts";
 import type { RequestTrace } from "./request-trace.ts";
 import { type Ring, RING_ERROR, RING_FEATURE_MASK } from "./ring.ts";
@@ -135,7 +136,7 @@ export class StoreDaemon implements Host {
       const part = known.get(info.connection);
       if (info.kind === "ring") this.adoptRing(info, areBound);
       else if (part?.socket === undefined) this.store.disconnect(info.connection);
-      else this.connectClient(info.connection, part.socket);
+      else this.connectClient(info.connection, part.socket).identity = info.idle | 0;
       const client = this.clients[info.connection];
       if (client === undefined || part === undefined) continue;
       client.isIgnored = part.isIgnored;
@@ -158,6 +159,12 @@ export class StoreDaemon implements Host {
     this.accept(socket);
     this.probe = this.clients.findLast((client) => client?.socket === socket);
     if (this.probe !== undefined && this.isPaused) this.watchClient(this.probe, socket);
+  }
+
+  /** The service manager keeps this client's socket: from now on it is told when it is idle. */
+  keep(client: Client, inode: number): void {
+    client.identity = inode;
+    this.turns.touch(client);
   }
 
   set traffic(told: ((client: Client, isTouched: boolean) => void) | undefined) {
@@ -199,7 +206,9 @@ export class StoreDaemon implements Host {
     const { connection, requestId, transactionId } = request;
     this.store.answerControl(connection, requestId, transactionId, answer);
     const client = this.clients[connection];
-    if (client !== undefined) this.turns.touch(client);
+    if (client === undefined) return;
+    client.owed = Math.max(0, client.owed - 1);
+    this.turns.touch(client);
   }
 
   // ---- What the store asks for ----
@@ -340,11 +349,13 @@ export class StoreDaemon implements Host {
   private adoptRing({ connection, domid, tag }: RingInfo, areBound: boolean): void {
     try {
       const remotePort = this.store.domainInfo(domid)?.port ?? 0;
-      const port = areBound ? tag : this.domains.bindAgain(domid, remotePort);
+      // A dump may name the other end alone.
+      const isBound = areBound && (tag !== 0 || remotePort === 0);
+      const port = isBound ? tag : this.domains.bindAgain(domid, remotePort);
       this.domains.adopt({ domid, connection }, port);
       this.store.setTag(connection, port);
     } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
+      if (!(error instanceof SystemError || error instanceof NoDomainError)) throw error;
       // Its domain is dying or gone, which lookAtAll() is about to find.
       this.options.log(`${error.message}: domain ${domid} is not served`);
       this.connectRing(connection, domid, undefined).isIgnored = true;

@@ -11,7 +11,7 @@
 
 import { type Loop, monotonicMs, type PoolBuffer, READY_MASK, reserve } from "../sys/index.ts";
 import { copyMemory, type BufferPool } from "../sys/index.ts";
-import { HEADER_BYTES, PAYLOAD_BYTES_MAX, type XenStore } from "../xenstore/index.ts";
+import { HEADER_BYTES, OUTCOME, PAYLOAD_BYTES_MAX, type XenStore } from "../xenstore/index.ts";
 import { type Client, TRANSPORT } from "./client.ts";
 import { markQueued } from "./event-timeout.ts";
 import type { RequestTrace } from "./request-trace.ts";
@@ -74,7 +74,10 @@ export class Turns {
   /** A client's socket is ready. */
   woken(client: Client, readyMask: number): void {
     if (client.isClosed) return;
-    if ((readyMask & READY_MASK.writable) !== 0) this.flush(client);
+    if ((readyMask & READY_MASK.writable) !== 0) {
+      this.flush(client);
+      if (client.identity !== 0) this.touch(client);
+    }
     if (client.isClosed) return;
     if (!client.isHeld && (readyMask & ~READY_MASK.writable) !== 0) this.serve(client);
     else if ((readyMask & (READY_MASK.hangUp | READY_MASK.failed)) !== 0) this.endings.gone(client);
@@ -92,6 +95,7 @@ export class Turns {
     if (client.isDirty) return;
     client.isDirty = true;
     this.dirty.push(client);
+    if (client.identity !== 0) this.store.setIdle(client.connection, 0);
   }
 
   /** Ends a wake-up. True when there is more to do at once. */
@@ -112,6 +116,7 @@ export class Turns {
       if (client.isClosed) continue;
       this.flush(client);
       if (client.outbox.hasOverflowed) this.endings.overflowed(client);
+      if (client.identity !== 0) this.rest(client);
     }
     this.dirty.length = 0;
     this.trace?.flush();
@@ -156,6 +161,7 @@ export class Turns {
     }
     const kept = pending === undefined ? 0 : client.pendingEnd - client.pendingStart;
     const isUntouched = this.traffic !== undefined && this.announce(client);
+    if (client.identity !== 0) this.store.setIdle(client.connection, 0);
     const got = client.receive(input.address + kept, INPUT_BYTES - kept);
     if (got <= 0) {
       if (isUntouched && got === TRANSPORT.wait) this.takeBack(client);
@@ -189,6 +195,15 @@ export class Turns {
       return;
     }
     if (got !== TRANSPORT.wait) this.endings.gone(client);
+    else if (client.identity !== 0) this.touch(client);
+  }
+
+  /** Notes that nothing of the client is in our hands, where that is so: see kept-clients.ts. */
+  private rest(client: Client): void {
+    const { outbox } = client;
+    const isOurs = client.pending !== undefined || client.owed > 0 || outbox.end !== outbox.sent;
+    if (isOurs || client.isClosed) return;
+    this.store.setIdle(client.connection, client.identity);
   }
 
   /** Carries out the requests from `start`; the buffer is the shared one, or the client's own. */
@@ -208,7 +223,7 @@ export class Turns {
       if (next > end) break;
       if (count === REQUESTS_PER_TURN || this.mustHold(client)) break;
       if (this.trace !== undefined) this.trace.request(client, bytes, at);
-      this.store.dispatch(connection, bytes, at);
+      if (this.store.dispatch(connection, bytes, at) === OUTCOME.later) client.owed += 1;
       at = next;
       count += 1;
       if (client.isClosed) return;

@@ -31,10 +31,12 @@ export class XenHypervisor implements Hypervisor {
   private readonly grants: GrantDevice;
   private readonly domains: DomainStates;
   private readonly ownDomid: number;
+  private readonly isInherited: boolean;
 
   /** Throws SystemError: no Xen here, or another xenstore daemon runs (EEXIST of the VIRQ). */
   constructor(ownDomid: number, inherited: InheritedEvents | undefined) {
     this.ownDomid = ownDomid;
+    this.isInherited = inherited !== undefined;
     this.channels =
       inherited === undefined
         ? openEventChannels(EVENT_CHANNEL_PATH)
@@ -53,6 +55,9 @@ export class XenHypervisor implements Hypervisor {
   }
   endEvents(count: number): void {
     this.channels.unmask(count);
+  }
+  repair(ports: ReadonlySet<number>): void {
+    if (this.isInherited) this.channels.repair(new Set([...ports, this.changePort]));
   }
   bind(domid: number, remotePort: number): number {
     return this.channels.bind(domid, remotePort);

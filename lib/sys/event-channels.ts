@@ -14,6 +14,8 @@ const UNBIND = ioctlNumber("E", 3, 4);
 const NOTIFY = ioctlNumber("E", 4, 4);
 const PORT_BYTES = 4;
 const PORTS_PER_READ = 256;
+/** More than a dom0 has: they are given out from the lowest on. */
+const PORTS_MAX = 16 * 1024;
 
 /** Global, with one binder at a time: some domain has changed its state. */
 export const VIRQ_DOMAIN_EXCEPTION = 3;
@@ -64,6 +66,20 @@ export class EventChannels implements Disposable {
   /** Lets the first `count` ports of the last read() fire again. */
   unmask(count: number): void {
     if (count > 0) libc.write(this.fd.number, pointer(ports.address), count * PORT_BYTES);
+  }
+
+  /**
+   * For a descriptor whose program was killed at any point: of the ports that it may have, those
+   * that nobody knows are closed, and those that were read and not written back may fire again.
+   */
+  repair(known: ReadonlySet<number>): void {
+    for (let port = 1; port < PORTS_MAX; port++) {
+      if (!known.has(port)) this.unbind(port);
+    }
+    for (const port of known) {
+      ports.view.setUint32(0, port, true);
+      this.unmask(1);
+    }
   }
 
   [Symbol.dispose](): void {

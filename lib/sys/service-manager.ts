@@ -21,12 +21,13 @@ export type Notification = Readonly<Record<string, string | number | bigint>>;
 
 /**
  * Tells the service manager; false without one, or where it does not listen. `fds` only with
- * FDSTORE.
+ * FDSTORE. A manager that is busy is waited for, at most so long.
  */
 export function notifyManager(
   environment: Environment,
   notification: Notification,
   fds: readonly number[],
+  waitMs = SEND_WAIT_MS,
 ): boolean {
   const path = managerSocket(environment);
   if (path === undefined) return false;
@@ -37,7 +38,7 @@ export function notifyManager(
   });
   const text = Buffer.from(lines.join("\n"));
   try {
-    using socket = connectUnix({ path, kind: "datagram", waitMs: SEND_WAIT_MS });
+    using socket = connectUnix({ path, kind: "datagram", waitMs });
     // One message holds at most so many descriptors; each then carries the same lines.
     for (let at = 0; at === 0 || at < fds.length; at += DESCRIPTORS_MAX) {
       if (sendDescriptors(socket, text, fds.slice(at, at + DESCRIPTORS_MAX)) === 0) return false;

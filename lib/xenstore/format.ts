@@ -102,6 +102,10 @@ export const isArena = (memory: StoreMemory): boolean => {
   return MAGIC.every((value, index) => words[index] === value);
 };
 
+/** XenStore.changePort of an arena that is not open yet; 0: none. */
+export const changePortOf = (memory: StoreMemory): number =>
+  new Int32Array(memory.buffer, 0, HEADER.changePort + 1)[HEADER.changePort]!;
+
 function refuseIfDamaged(words: Int32Array, bytes: number): void {
   const damaged = (what: string): never => {
     throw new StoreDamagedError(`Cannot adopt the store: ${what}`);

@@ -19,6 +19,7 @@ export type {
   StoreMemory,
 } from "./ports.ts";
 export { StoreDamagedError } from "./arena.ts";
+export { changePortOf, isArena } from "./format.ts";
 export { ARENA_VERSION } from "./layout.ts";
 export { requestBytes } from "./dispatch.ts";
 export { adoptStore, continueStore, formatStore } from "./open-store.ts";

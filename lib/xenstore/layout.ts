@@ -45,6 +45,8 @@ export const HEADER = {
   lastBlock: 12,
   /** For whoever owns the arena; not ours. */
   generation: 13,
+  /** For the daemon: the port of its event channels that tells of changed domains. */
+  changePort: 14,
 
   freeRow: 16,
   firstRows: 17,
@@ -146,6 +148,11 @@ export const CONNECTION = {
   next: 12,
   domain: 13, // Row of the domain whose ring it is; 0: a socket.
   target: 14, // Domid that it also acts for; -1: none.
+  /**
+   * Of a socket whose inode number stands here, nothing is in the program's hands: no request, no
+   * answer, no event. Changes without the undo log; not part of the digest.
+   */
+  idle: 15,
 } as const;
 
 export const DOMAIN = {

@@ -94,6 +94,11 @@ class Store implements XenStore {
     this.whole(() => this.core.arena.set(at, tag));
   }
 
+  setIdle(connection: number, inode: number): void {
+    const row = this.core.connectionRows[connection] ?? 0;
+    if (row !== 0) this.words[row * ROW_WORDS + CONNECTION.idle] = inode;
+  }
+
   connectionInfo(connection: number): ConnectionInfo {
     const { words } = this;
     const at = this.rowOf(connection) * ROW_WORDS;
@@ -104,6 +109,7 @@ class Store implements XenStore {
       tag: words[at + CONNECTION.tag]!,
       watches: words[at + CONNECTION.watchCount]!,
       transactions: words[at + CONNECTION.transactionCount]!,
+      idle: words[at + CONNECTION.idle]! >>> 0,
     };
   }
 
@@ -221,6 +227,14 @@ class Store implements XenStore {
 
   set generation(value: number) {
     this.words[HEADER.generation] = value;
+  }
+
+  get changePort(): number {
+    return this.words[HEADER.changePort]!;
+  }
+
+  set changePort(value: number) {
+    this.words[HEADER.changePort] = value;
   }
 
   private get words(): Int32Array {

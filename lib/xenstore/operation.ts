@@ -16,7 +16,7 @@ import { allocate, blocksOf, commit, release } from "./heap.ts";
 import { HEADER, OWNER } from "./layout.ts";
 import { HEADER_BYTES, OPERATION, PAYLOAD_BYTES_MAX } from "./limits.ts";
 import { reclaim } from "./tree.ts";
-import { sendEvents } from "./watch.ts";
+import { disturb, sendEvents } from "./watch.ts";
 
 const LOG_GROWTH = 4;
 /** A log of this size stays; a larger one is given back after the operation that needed it. */
@@ -65,6 +65,7 @@ export function settleLog(core: Core): void {
 /** Makes final what was done, and passes it on. */
 export function finish(core: Core): void {
   const { arena, afterwards } = core;
+  if (core.events.count > 0) disturb(core);
   if (arena.isChanged || arena.deferred.length > 0) commit(arena);
   if (core.events.count > 0 && !core.request.isReplyFirst) sendEvents(core);
   if (arena.words[HEADER.reclaim] !== 0) reclaim(core);

@@ -49,6 +49,8 @@ export interface ConnectionInfo {
   readonly tag: number;
   readonly watches: number;
   readonly transactions: number;
+  /** What setIdle() has said last, as an unsigned number. */
+  readonly idle: number;
 }
 
 export interface DomainInfo {
@@ -91,6 +93,13 @@ export interface XenStore {
   /** A connection the daemon ignores from now on (protocol error): drops watches, transactions. */
   reset(connection: number): void;
   setTag(connection: number, tag: number): void;
+  /**
+   * Says of a socket that nothing of it is in the program's hands: by its inode number, by 0 the
+   * contrary. It stands there until then, also when the program is killed. Costs one store. The
+   * store itself takes it back from connections that an operation has events for, before it
+   * becomes final.
+   */
+  setIdle(connection: number, inode: number): void;
   connectionInfo(connection: number): ConnectionInfo;
   connections(): ConnectionInfo[];
 
@@ -125,4 +134,6 @@ export interface XenStore {
   counts(): StoreCounts;
   /** A word for the handover (which program owns the arena); not part of the digest. */
   generation: number;
+  /** The daemon's port that tells of changed domains; 0: none. Not part of the digest. */
+  changePort: number;
 }

@@ -340,6 +340,20 @@ export function fireNode(core: Core, path: Path, node: number, match: number): v
 export const noneBefore = (core: Core): void =>
   setAudience(AUDIENCE.before, core.arena.words, 0, 0, 0);
 
+/**
+ * Takes the idle mark from all that have an event coming: a program that is killed between making
+ * the operation final and sending them then does not count them among those that missed nothing.
+ */
+export function disturb(core: Core): void {
+  const { words } = core.arena;
+  const { events } = core;
+  const count = events.count;
+  for (let index = 0; index < count; index++) {
+    const client = words[events.watchOf(index) * ROW_WORDS + WATCH.connection]! * ROW_WORDS;
+    words[client + CONNECTION.idle] = 0;
+  }
+}
+
 /** Queues the events that were put aside. */
 export function sendEvents(core: Core): void {
   const { events } = core;

@@ -28,8 +28,15 @@ export class ServiceManager implements Disposable {
     return join(this.folder.path, "notify");
   }
 
-  /** Starts the program with what is stored, as a service of type "notify". */
-  start(command: readonly string[], variables: Record<string, string>): ChildProcess {
+  /**
+   * Starts the program with what is stored, as a service of type "notify". A manager before 233
+   * tells no names.
+   */
+  start(
+    command: readonly string[],
+    variables: Record<string, string>,
+    tellsNames = true,
+  ): ChildProcess {
     const names = [...this.stored.keys()];
     const descriptors = names.map((name) => this.stored.get(name)!.number);
     // LISTEN_PID is the program's own: the shell becomes it.
@@ -40,7 +47,10 @@ export class ServiceManager implements Disposable {
         NOTIFY_SOCKET: this.path,
         ...(names.length === 0
           ? {}
-          : { LISTEN_FDS: String(names.length), LISTEN_FDNAMES: names.join(":") }),
+          : {
+              LISTEN_FDS: String(names.length),
+              ...(tellsNames ? { LISTEN_FDNAMES: names.join(":") } : {}),
+            }),
         ...variables,
       },
     });
