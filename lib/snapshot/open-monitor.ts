@@ -108,12 +108,12 @@ class VirshMonitor implements Monitor {
     const reply = parseReply(stdout);
     if (reply === undefined) {
       const why = stderr.trim() || `virsh ended with ${status} and said nothing that is QMP`;
-      // virsh says so before it asks QEMU for anything.
-      const isGone = /domain .*not (found|running)|not running|no domain|failed to connect/i.test(
-        why,
-      );
-      throw new MonitorError(`Cannot use ${this.name}: ${why}`, {
-        failure: isGone ? "gone" : "lost",
+      // virsh says so before it asks QEMU for anything. A libvirt that is not there says nothing of
+      // its guests.
+      const isGone = /failed to get domain|domain not found|domain is not running/i.test(why);
+      const isAway = /failed to connect to the hypervisor/i.test(why);
+      throw new MonitorError(`Cannot use ${this.name}: ${why.replaceAll("\n", "; ")}`, {
+        failure: isGone ? "gone" : isAway ? "busy" : "lost",
       });
     }
     if ("return" in reply) return reply.return;
