@@ -89,21 +89,25 @@ export function waitForRepairHelper(pid: number, path: string, waitMs: number): 
 }
 
 /** How many established TCP connections the process holds; undefined where we may not look. */
-export function tcpConnectionsOf(pid: number): number | undefined {
+export const tcpConnectionsOf = (pid: number): number | undefined => tcpInodesOf(pid)?.size;
+
+/** Inodes of their sockets. */
+export function tcpInodesOf(pid: number): Set<string> | undefined {
   const own = socketInodes(pid);
   if (own === undefined) return undefined;
-  let count = 0;
+  const found = new Set<string>();
   for (const table of ["tcp", "tcp6"]) {
     for (const line of textOf(`/proc/${pid}/net/${table}`)?.split("\n").slice(1) ?? []) {
       const fields = line.trim().split(/ +/);
-      if (fields[3] === ESTABLISHED && own.has(fields[9] ?? "")) count += 1;
+      const inode = fields[9] ?? "";
+      if (fields[3] === ESTABLISHED && own.has(inode)) found.add(inode);
     }
   }
-  return count;
+  return found;
 }
 
-/** Inodes of the sockets that a process has open. */
-function socketInodes(pid: number): Set<string> | undefined {
+/** Inodes of the sockets that a process has open; undefined where we may not look. */
+export function socketInodes(pid: number): Set<string> | undefined {
   const folder = `/proc/${pid}/fd`;
   const inodes = new Set<string>();
   let names: string[];

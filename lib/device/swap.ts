@@ -6,7 +6,7 @@
 //   prepare   the new one is told what the guest negotiated, and asked if it reads such a state
 //   pause     every ring of the old one is stopped: from here the guest waits
 //   save      its state is taken, and looked at whole before anything else happens
-//   end       the old one is killed: as long as it lives, its sockets keep the addresses, and the
+//   end       the old one is killed: as long as its sockets are open they keep the addresses, and the
 //             new one's flows would all be reset (CHECK says 0 nevertheless)
 //   load      the state goes into the new one, which says that it is good
 //   resume    the rings go on there, and both sides are nudged to look at them
@@ -28,7 +28,14 @@ import {
 } from "../sys/index.ts";
 import { NO_JOURNAL, type Outcome, runTransitionNow, type Step } from "../transition/index.ts";
 import { beginTransfer, describeCheck } from "./back-end.ts";
-import { backEndPid, isPasst, repairHelperOf, tcpConnectionsOf } from "./back-end-process.ts";
+import {
+  backEndPid,
+  isPasst,
+  repairHelperOf,
+  socketInodes,
+  tcpConnectionsOf,
+  tcpInodesOf,
+} from "./back-end-process.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import { ClosedError, FrontEnd, NO_PAYLOAD, SilentError } from "./front-end.ts";
 import { VERSIONS } from "./passt-layout.ts";
@@ -93,6 +100,8 @@ class Swap {
   private isOldUsable = true;
   /** How many TCP connections the old one held when it was asked for its state. */
   private expected: number | undefined;
+  /** The inodes of their sockets. */
+  private connections: ReadonlySet<string> | undefined;
 
   constructor(options: SwapOptions) {
     this.options = options;
@@ -194,6 +203,7 @@ class Swap {
         this.lookAtState();
         this.endOld();
       },
+      commit: () => this.awaitEnd(),
       cancel: () => {
         if (this.isOldUsable || this.serving !== "nobody") return;
         const { fallback } = this;
@@ -246,7 +256,8 @@ class Swap {
     this.oldProcess = openPidfd(pid);
     if (this.oldProcess === undefined) return [`process ${pid} of "${oldPath}" has ended`];
     signalPidfd(this.oldProcess, 0); // Throws where we may not.
-    const connections = tcpConnectionsOf(pid);
+    this.connections = tcpInodesOf(pid);
+    const connections = this.connections?.size;
     this.expected = connections;
     if (!isPasst(pid) || losesConnections) return [];
     if (connections === 0 || repairHelperOf(pid, oldPath) === "connected") return [];
@@ -285,9 +296,25 @@ class Swap {
     const { oldProcess } = this;
     if (oldProcess === undefined) throw new RefusedError("the old back end cannot be ended");
     this.isOldUsable = false;
+    // A passt of 2025 has closed its connections as it saved, and each millisecond until the new one
+    // has them is one in which a peer that sends is answered with a reset.
+    const hasClosed = this.hasClosedFlows();
     signalPidfd(oldProcess, SIGNAL.kill);
-    if (hasEnded(oldProcess, this.options.waitMs)) return;
+    if (!hasClosed) this.awaitEnd();
+  }
+
+  private awaitEnd(): void {
+    const { oldProcess } = this;
+    if (oldProcess === undefined || hasEnded(oldProcess, this.options.waitMs)) return;
     throw new RefusedError(`the old back end did not end within ${this.options.waitMs} ms`);
+  }
+
+  /** Whether the very sockets of its flows are gone. Cheap: a guest waits. */
+  private hasClosedFlows(): boolean {
+    const { oldPid, flows = 0, connections } = this;
+    const open = oldPid === undefined ? undefined : socketInodes(oldPid);
+    if (open === undefined || connections === undefined || connections.size < flows) return false;
+    return flows > 0 && open.size > 0 && open.isDisjointFrom(connections);
   }
 
   /** Whatever it answers, one that has gone or does not answer is not gone back to. */

@@ -138,7 +138,7 @@ async function pauseFigure({ agent, folder, sizes }: Place): Promise<Found> {
     const child = guest.start(`swap-${swap}`, [agent, ...words]);
     const text = await new Response(child.stdout).text();
     const { paused_ms: pausedMs, result } = v.parse(SwapReport, JSON.parse(text));
-    if (result !== "done") throw new Error(`Cannot measure a swap: it was ${result}`);
+    if (result !== "done") throw new Error(`Cannot measure a swap: ${text}`);
     pauses.push(pausedMs);
     await guest.goesOn();
   }

@@ -20,7 +20,7 @@ import { programCommand } from "./run.ts";
 const GUEST_ADDRESS = "169.254.2.1";
 const HOST_ADDRESS = "169.254.2.2";
 const PORT = 9000;
-const TICK_MICROSECONDS = 50_000;
+const TICK_MICROSECONDS = 100_000;
 const MEMORY = "128M";
 const BOOT_MS = 60_000;
 const LAST_WORDS = 200;
@@ -45,7 +45,7 @@ echo "guest: connection over"
 
 /** The RAM disk, made once; beside other temporary files. */
 function ramDisk(): string {
-  const path = join(tmpdir(), `agent-device-guest-${process.getuid?.() ?? 0}-2.cpio`);
+  const path = join(tmpdir(), `agent-device-guest-${process.getuid?.() ?? 0}-3.cpio`);
   if (existsSync(path)) return path;
   const [release = ""] = devicePartNames("usr/lib/modules");
   const modules = MODULES.map((name) => {
@@ -79,7 +79,7 @@ export class DeviceGuest implements AsyncDisposable {
   private console = "";
   private heard = "";
 
-  /** What is urgent goes before other work of the machine: for measuring what takes milliseconds. */
+  /** What is urgent goes before other work of the machine: for measuring milliseconds. */
   constructor(folder: string, isUrgent = false) {
     this.folder = folder;
     this.priority = isUrgent ? ["nice", "-n", "-15"] : [];
@@ -190,7 +190,7 @@ export class DeviceGuest implements AsyncDisposable {
   /** Waits until both directions have gone on by some ticks. */
   async goesOn(): Promise<void> {
     const [ticks, tocks] = [this.ticks, this.tocks];
-    const isOn = (): boolean => this.ticks > ticks + 4 && this.tocks > tocks + 4;
+    const isOn = (): boolean => this.ticks > ticks + 2 && this.tocks > tocks + 2;
     await until("the guest's connection to go on", isOn, 10_000);
   }
 
