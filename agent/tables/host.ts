@@ -5,6 +5,7 @@ import { type CommandSpec, HELP_OPTION, JSON_OPTION } from "../command-spec.ts";
 export const COMPLETION_SHELLS = ["bash", "zsh", "fish"] as const;
 
 export const LIVE_UPDATE_WAYS = ["auto", "promote", "in-place"] as const;
+export const LIVE_UPDATE_TARGETS = ["agent", "c", "oxenstored"] as const;
 
 export const HOST_COMMANDS: readonly CommandSpec[] = [
   {
@@ -53,6 +54,9 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
         "state first, answers questions, and only then serves; until it has served, the old one " +
         "goes on if anything is wrong. Nothing waits for clients: requests in part, answers on " +
         "their way, open transactions and watches go over.",
+      "A store is also handed back to a stock daemon (--to), in the same process. What its format " +
+        "cannot carry is waited for where it passes (open transactions; for oxenstored requests " +
+        "in part and answers on their way), else named and refused.",
       "Exit status: 0 the new program serves (or could, with --dry-run); 1 it does not, and the " +
         "old one serves on.",
     ],
@@ -71,6 +75,17 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
         summary: "promote: another process; in-place: the same pid; auto: as its parent needs it",
       },
       { name: "sha256", value: "HEX", summary: "refuse any other BINARY" },
+      {
+        name: "to",
+        value: "KIND",
+        choices: LIVE_UPDATE_TARGETS,
+        summary: "what BINARY is: normally agent; c: Xen's xenstored; oxenstored",
+      },
+      {
+        name: "allow-losses",
+        summary: "also where KIND's format cannot carry something, once the time is over",
+      },
+      { name: "arguments", value: "WORDS", summary: "start BINARY with these words" },
       { name: "timeout", value: "SECONDS", summary: "for the preparation; normally 60" },
       JSON_OPTION,
       HELP_OPTION,

@@ -18,6 +18,12 @@ import type { Duty } from "./stream-source.ts";
 const LINES_MAX = 1024;
 const LAST_LINES_MS = 5000;
 
+export interface WaitingLines {
+  readonly lines: readonly string[];
+  /** Of a line that is partly written, in base64. */
+  readonly rest: string;
+}
+
 export class CommitLine implements Duty, Disposable {
   /** Why no more lines are written. */
   failure: string | undefined;
@@ -30,10 +36,21 @@ export class CommitLine implements Duty, Disposable {
   private end = 0;
   private place = -1;
 
-  /** The descriptor stays the caller's. */
-  constructor(fd: Fd, kind: FileKind) {
+  /** The descriptor stays the caller's. `waiting`: what another program had not written yet. */
+  constructor(fd: Fd, kind: FileKind, waiting?: WaitingLines) {
     this.fd = fd;
     this.kind = kind;
+    if (waiting === undefined) return;
+    this.lines.push(...waiting.lines);
+    const rest = Buffer.from(waiting.rest, "base64").subarray(0, PIPE_STEP_BYTES);
+    this.loan.region.bytes.set(rest);
+    this.end = rest.length;
+  }
+
+  /** What waits for the reader. */
+  get waiting(): WaitingLines {
+    const rest = Buffer.from(this.loan.region.bytes.subarray(this.start, this.end));
+    return { lines: [...this.lines], rest: rest.toString("base64") };
   }
 
   /** Without a line end, and shorter than a page. */

@@ -7,8 +7,11 @@ export type { PausedReceiver } from "./keeper.ts";
 export type { RestorePoint } from "./points.ts";
 export { scanFolder } from "./points.ts";
 export { pruneFolder } from "./prune.ts";
+export { goOnReceiving } from "./receive-handover.ts";
+export type { GoOnOptions } from "./receive-handover.ts";
+export { RECEIVE_KIND, RECEIVE_STATE_VERSION } from "./receive-state.ts";
 export { receiveStream } from "./receive.ts";
-export type { ReceiveListener, ReceiveOptions, ReceiveResult } from "./receive.ts";
+export type { Companion, ReceiveListener, ReceiveOptions, ReceiveResult } from "./receiver.ts";
 export {
   CheckpointListSchema,
   CheckpointPruneSchema,
@@ -31,7 +34,7 @@ export type { OpenPoint } from "./restore.ts";
 export { systemClock } from "./retention.ts";
 export type { Clock, Retention } from "./retention.ts";
 export { openSender, parseListenAddress, sendBanner } from "./sender.ts";
-export type { SenderPlace } from "./sender.ts";
+export type { Sender, SenderPlace } from "./sender.ts";
 export type { Duty } from "./stream-source.ts";
 export { COMPACT_SLACK_BYTES } from "./stream-writer.ts";
 export type { Durability } from "./stream-writer.ts";

@@ -31,6 +31,8 @@ export interface Duty {
   enter(poll: PollSet): void;
   /** Does what can be done without waiting. */
   serve(poll: PollSet): void;
+  /** In so many milliseconds it has to be looked after whatever comes; absent: never. */
+  dueInMs?(): number;
 }
 
 export interface StreamSourceOptions {
@@ -181,8 +183,8 @@ export class StreamSource implements Source {
       const place = poll.add(this.fd, "readable");
       const isServing = timeoutMs !== 0 || startedMs - this.servedAtMs >= BREATHE_MS;
       if (isServing) for (const duty of duties) duty.enter(poll);
-      const hasCome = poll.wait(timeoutMs === FOR_EVER ? this.silence.afterMs : timeoutMs);
-      if (!hasCome && timeoutMs === FOR_EVER) this.tellSilence();
+      poll.wait(timeoutMs === FOR_EVER ? this.patienceMs() : timeoutMs);
+      if (monotonicMs() - startedMs >= this.silence.afterMs) this.tellSilence();
       if (isServing) {
         for (const duty of duties) duty.serve(poll);
         this.servedAtMs = startedMs;
@@ -190,6 +192,11 @@ export class StreamSource implements Source {
       if (poll.isReadable(place)) break;
     }
     this.waitedMs += monotonicMs() - startedMs;
+  }
+
+  private patienceMs(): number {
+    const due = this.duties.map((duty) => duty.dueInMs?.() ?? Infinity);
+    return Math.ceil(Math.min(this.silence.afterMs, ...due));
   }
 
   private tellSilence(): void {

@@ -310,7 +310,9 @@ export class Holder {
       const found = `found ${this.predictedMs} ms predicted`;
       return this.trouble("stay", `wanted a pause of at most ${pauseMsMax} ms, ${found}`);
     }
-    this.on(goal === "keep" ? "go_keep" : "go");
+    const go = (): void => this.on(goal === "keep" ? "go_keep" : "go");
+    if (survivor.whenPausable === undefined) go();
+    else survivor.whenPausable(go);
   }
 
   private sendFinal(type: "final" | "final_keep"): void {

@@ -14,6 +14,11 @@ export type {
   HolderState,
 } from "./machine.ts";
 export { PROTOCOL } from "./messages.ts";
+export { continueAtSeam } from "./seam-heir.ts";
+export type { SeamHeir } from "./seam-heir.ts";
+export { Seams } from "./seams.ts";
+export type { SeamProgram, SeamSettings } from "./seams.ts";
+export { PollWaiter } from "./poll-waiter.ts";
 export type {
   Adoption,
   CarriedDescriptor,

@@ -55,6 +55,8 @@ export interface Survivor {
   snapshot(): Snapshot;
   /** Everything to be carried, in one order: what is new since the last call stands at the end. */
   descriptors(): readonly CarriedDescriptor[];
+  /** Calls back, now or later, where it can be paused; without it that is everywhere. */
+  readonly whenPausable?: (go: () => void) => void;
   /** Stops waiting on clients. */
   pause(): void;
   /** Serves again, nothing having changed since pause(). */

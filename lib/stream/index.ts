@@ -68,6 +68,7 @@ export {
 } from "./pack/index.ts";
 export type { PackReport, UnpackReport } from "./pack/index.ts";
 export {
+  askByControl,
   Capture,
   ControlSocket,
   inheritedEnd,

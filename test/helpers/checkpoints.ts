@@ -51,7 +51,7 @@ export function receivePath(
     compactSlackBytes: 0,
     retention: { keep, keepForMs },
     clock: systemClock(),
-    duties: [],
+    companion: undefined,
     paused,
     listener: {
       committed({ number }) {

@@ -7,27 +7,33 @@ import {
   COMPACT_SLACK_BYTES,
   failOver,
   type FailoverResult,
+  goOnReceiving,
   openSender,
   parseListenAddress,
   pointReport,
   receiveStream,
   type ReceiveResult,
+  type RestorePoint,
   scanFolder,
   sendBanner,
+  type Sender,
   type SenderPlace,
   systemClock,
 } from "../../../lib/checkpoint/index.ts";
 import { describeFinding } from "../../../lib/bytes/index.ts";
-import { isTerminal, STDIN_FD } from "../../../lib/sys/index.ts";
+import { claimHandover, type SeamSettings } from "../../../lib/handover/index.ts";
+import { type Fd, isTerminal, STDIN_FD } from "../../../lib/sys/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { countOption, parseOptions, switchOption } from "../../options.ts";
 import { DURABILITIES, FAILOVER_COMMAND, ON_LOSS } from "../../tables/checkpoint.ts";
+import { selfCommand } from "../../self.ts";
+import { versionLine } from "../../version.ts";
 import { receiveLines } from "../../ui/checkpoint-report.ts";
 import { startReceiveStatus } from "../../ui/checkpoint-status.ts";
 import { printNote, printWarning } from "../../ui/log.ts";
 import { print, printToStderr } from "../../ui/output.ts";
-import { openCommitLines } from "./commit-lines.ts";
+import { carriedCommitLines, type CommitLines, openCommitLines } from "./commit-lines.ts";
 import { descriptorOption, retentionOf, timeOption } from "./retention.ts";
 
 /** Remus sends a checkpoint every few hundred milliseconds. */
@@ -55,12 +61,19 @@ const Options = v.strictObject({
 });
 type Options = v.InferOutput<typeof Options>;
 
-export async function run({ argv, spec }: Invocation): Promise<number> {
+export async function run({ argv, spec, programName }: Invocation): Promise<number> {
   const options = parseOptions(Options, spec, argv);
   checkFailover(options);
   const place = senderPlace(options);
   const startedMs = performance.now();
-  const result = await receive(options, place);
+  const result = await receive(options, place, {
+    self: selfCommand(),
+    argv0: programName,
+    words: [...spec.name.split(" "), ...argv],
+    environment: process.env,
+    version: versionLine(),
+  });
+  if (result === undefined) return EXIT.ok;
   const failover = await loss(options, result);
   const report = reportOf(options, { result, failover, startedMs });
   // Standard output is the sender's, where the stream came by standard input.
@@ -96,55 +109,67 @@ function senderPlace({ listen, fd }: Options): SenderPlace {
   throw new UsageError(`Cannot receive from the terminal: ${advice}`);
 }
 
-async function receive(options: Options, place: SenderPlace): Promise<ReceiveResult> {
+/** undefined: this process was started for an update of another one, which does not need it. */
+async function receive(
+  options: Options,
+  place: SenderPlace,
+  settings: SeamSettings,
+): Promise<ReceiveResult | undefined> {
   const { to: folder, durability, control, quiet } = options;
   using owned = new DisposableStack();
-  const lines = owned.use(openCommitLines(options));
+  const claimed = claimHandover(settings.environment);
   const status = startReceiveStatus(!quiet);
+  let lines: CommitLines | undefined;
+  const common = {
+    folder,
+    durability,
+    compactSlackBytes: COMPACT_SLACK_BYTES,
+    retention: retentionOf(options),
+    clock: systemClock(),
+    control,
+    silenceMs: SILENCE_MS,
+    listener: {
+      committed(point: RestorePoint) {
+        lines?.add(JSON.stringify(pointReport(point)));
+        status.committed(point);
+      },
+      progress: (position: number) => status.at(position),
+      silent: warnOfSilence,
+      shouldPause: () => false,
+    },
+  };
   try {
-    return receiveStream({
-      folder,
-      durability,
-      compactSlackBytes: COMPACT_SLACK_BYTES,
-      retention: retentionOf(options),
-      clock: systemClock(),
-      open() {
-        const sender = owned.use(
-          openSender(place, (name) => {
-            if (!quiet) printToStderr(`agent: waiting for the sender at ${name}\n`);
-          }),
-        );
-        if (!options["no-banner"]) sendBanner(sender);
-        return sender;
-      },
-      control,
-      silenceMs: SILENCE_MS,
-      duties: lines.duties,
-      paused: undefined,
-      listener: {
-        committed(point) {
-          lines.add(JSON.stringify(pointReport(point)));
-          status.committed(point);
-        },
-        progress: (position) => status.at(position),
-        silent() {
-          printToStderr(
-            "agent: warning: nothing has come since the first checkpoint: a sender of COLO waits " +
-              "for an answer there that agent cannot give, because it does not run the guest\n",
-          );
-        },
-        shouldPause: () => false,
-      },
-    });
+    if (claimed !== undefined) {
+      const companion = (state: unknown, take: (key: string) => Fd): CommitLines =>
+        (lines = owned.use(carriedCommitLines(options, state, take)));
+      return goOnReceiving(claimed, { ...common, companion }, settings);
+    }
+    lines = owned.use(openCommitLines(options));
+    const open = () => owned.use(openSenderAt(place, options));
+    return receiveStream({ ...common, companion: lines, open, paused: undefined }, settings);
   } catch (error) {
     status.clear();
     await tellWhatStands(folder, error);
     throw error;
   } finally {
     status.clear();
-    await lines.finish();
+    await lines?.finish();
   }
 }
+
+function openSenderAt(place: SenderPlace, { quiet, ...options }: Options): Sender {
+  const sender = openSender(place, (name) => {
+    if (!quiet) printToStderr(`agent: waiting for the sender at ${name}\n`);
+  });
+  if (!options["no-banner"]) sendBanner(sender);
+  return sender;
+}
+
+const warnOfSilence = (): void =>
+  printToStderr(
+    "agent: warning: nothing has come since the first checkpoint: a sender of COLO waits for an " +
+      "answer there that agent cannot give, because it does not run the guest\n",
+  );
 
 /** Where receiving failed for our own reasons: what can be relied on all the same. */
 async function tellWhatStands(folder: string, error: unknown): Promise<void> {

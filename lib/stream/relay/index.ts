@@ -2,6 +2,7 @@
 export { Capture } from "./capture.ts";
 export { pipeForChildren, relayCommand, send, workerEnds } from "./command.ts";
 export type { End } from "./channel.ts";
+export { askByControl } from "./control-client.ts";
 export { ControlSocket } from "./control-socket.ts";
 export { LIFELINE } from "./lifeline.ts";
 export { MessageGate } from "./message-gate.ts";
