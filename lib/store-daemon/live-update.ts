@@ -44,6 +44,8 @@ export interface LiveUpdateOptions {
   readonly program: StartedAs;
   readonly generation: number;
   readonly log: (line: string) => void;
+  /** Told when the program begins to be replaced, and with false when it goes on itself. */
+  readonly announce: (isBegun: boolean) => void;
 }
 
 /** The order of `agent live-update`, as JSON. */
@@ -212,7 +214,7 @@ export class LiveUpdate {
     order: UpdateOrder,
     wantsReport: boolean,
   ): ControlAnswer {
-    const { running, log } = this.options;
+    const { running, log, announce } = this.options;
     const asker: Asker = {
       connection,
       request_id: requestId,
@@ -224,9 +226,13 @@ export class LiveUpdate {
     const client = running.daemon.client(connection);
     try {
       this.updater.start(order, (end) => {
-        if (end.kind !== "left") answerAsker(running, end);
+        if (end.kind !== "left") {
+          if (!order.isDryRun) announce(false);
+          answerAsker(running, end);
+        }
         log(lineOf(end));
       });
+      if (!order.isDryRun) announce(true);
     } catch (error) {
       if (!(error instanceof RefusedError) && !(error instanceof SystemError)) throw error;
       return { text: answerOf(refused(error.message, this), wantsReport) };

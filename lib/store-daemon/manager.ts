@@ -32,9 +32,8 @@ export function tellReplaced(environment: Environment): void {
   notifyManager(environment, READY, []);
 }
 
-/** The program is being replaced: READY=1 follows, from whoever serves then. */
-export function tellReloading(environment: Environment, isBegun: boolean): void {
-  if (!isBegun) return void notifyManager(environment, READY, []);
+/** The program is being replaced: tellReplaced() follows, by whoever serves then. */
+export function tellReloading(environment: Environment): void {
   const usec = monotonicNs() / NS_PER_USEC;
   notifyManager(environment, { RELOADING: 1, MONOTONIC_USEC: usec }, []);
 }

@@ -45,7 +45,13 @@ import { type InheritedEvents, storeHeir } from "./live-heir.ts";
 import { answerAsker, STORE_KIND, STORE_STATE_VERSION, storeSurvivor } from "./live-survivor.ts";
 import { LiveUpdate, type StartedAs } from "./live-update.ts";
 import { OwedResult } from "./owed-result.ts";
-import { keepWatchdogQuiet, tellReady, tellReplaced, tellStopping } from "./manager.ts";
+import {
+  keepWatchdogQuiet,
+  tellReady,
+  tellReloading,
+  tellReplaced,
+  tellStopping,
+} from "./manager.ts";
 import { PidFile } from "./pid-file.ts";
 import { answerControl } from "./control.ts";
 import { Statistics } from "./statistics.ts";
@@ -317,10 +323,14 @@ class Service {
   }
 
   private replaceable(running: Running, generation: number): void {
-    const { program, log } = this.options;
+    const { program, log, environment } = this.options;
     if (program === undefined) return;
     const survivor = this.survivorOf(running);
-    this.update = new LiveUpdate({ running, survivor, program, generation, log });
+    const announce = (isBegun: boolean): void => {
+      if (isBegun) tellReloading(environment);
+      else tellReplaced(environment);
+    };
+    this.update = new LiveUpdate({ running, survivor, program, generation, log, announce });
   }
 }
 

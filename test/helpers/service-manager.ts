@@ -69,6 +69,20 @@ export class ServiceManager implements Disposable {
     }
   }
 
+  /** Takes messages until so many clients' sockets are stored. */
+  waitForClients(count: number): void {
+    const clients = (): number => {
+      return [...this.stored.keys()].filter((name) => name.startsWith("client-")).length;
+    };
+    const untilMs = performance.now() + NOTIFY_MS_MAX;
+    while (clients() < count) {
+      if (!this.poll.wait(Math.max(0, untilMs - performance.now()))) {
+        throw new Error(`Only ${clients()} of ${count} clients were stored`);
+      }
+      this.take();
+    }
+  }
+
   /** Takes the messages that are there. */
   takeAll(): void {
     while (this.poll.wait(0)) this.take();
