@@ -17,14 +17,17 @@ const Report = v.object({
   pause_ms: v.object({ predicted: milliseconds, measured: milliseconds }),
 });
 
+/** What a stock daemon's format cannot carry, in words; only where one is the new program. */
+const losses = v.optional(v.array(v.string()));
+
 const Outcome = v.variant("kind", [
-  v.object({ kind: v.literal("updated"), report: Report }),
-  v.object({ kind: v.literal("left"), report: Report }),
+  v.object({ kind: v.literal("updated"), report: Report, losses }),
+  v.object({ kind: v.literal("left"), report: Report, losses }),
   /** A dry run: the new program could serve. */
-  v.object({ kind: v.literal("rehearsed"), report: Report }),
+  v.object({ kind: v.literal("rehearsed"), report: Report, losses }),
   /** The old program serves on; "kept": after it had stopped already. */
-  v.object({ kind: v.literal("failed"), reason: v.string(), report: Report }),
-  v.object({ kind: v.literal("kept"), reason: v.string(), report: Report }),
+  v.object({ kind: v.literal("failed"), reason: v.string(), report: Report, losses }),
+  v.object({ kind: v.literal("kept"), reason: v.string(), report: Report, losses }),
 ]);
 export type UpdateOutcome = v.InferOutput<typeof Outcome>;
 
@@ -80,7 +83,8 @@ export function outcomeLines(outcome: UpdateOutcome): string[] {
     outcome.kind === "failed" || outcome.kind === "kept"
       ? `The old program serves on: ${outcome.reason}`
       : HEADLINE[outcome.kind](outcome.report);
-  return [first, ...reportLines(outcome.report).map((line) => `  ${line}`)];
+  const lost = (outcome.losses ?? []).map((loss) => `lost       ${loss}`);
+  return [first, ...[...reportLines(outcome.report), ...lost].map((line) => `  ${line}`)];
 }
 
 export function statusLines({

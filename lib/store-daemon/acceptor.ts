@@ -1,7 +1,7 @@
 // Listening sockets: every connection that comes to them is accepted, some at a turn.
 
 import { SystemError } from "../base/index.ts";
-import { acceptUnix, type Fd, type Loop, READY_MASK } from "../sys/index.ts";
+import { acceptUnix, type Fd, type Loop, makeNonBlocking, READY_MASK } from "../sys/index.ts";
 
 const ACCEPTED_PER_TURN = 64;
 /** How long those who wait stay in the backlog when there are no descriptors left. */
@@ -24,6 +24,8 @@ export class Acceptor {
   }
 
   add(listener: Fd): void {
+    // One that another program made may wait for who is not there. Nobody else accepts from it.
+    makeNonBlocking(listener);
     this.listeners.push(listener);
     if (!this.isPaused) this.watch(listener);
   }

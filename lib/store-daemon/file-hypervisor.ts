@@ -50,6 +50,12 @@ export class FileHypervisor implements Hypervisor {
     if (statOf(ownRing.number).size < PAGE_BYTES) resizeFile(ownRing, PAGE_BYTES);
   }
 
+  releaseChanges(): void {
+    // Nobody binds a port here.
+  }
+  bindChanges(): void {
+    // It is always the same one.
+  }
   readEvents(): number {
     return this.channels.read();
   }

@@ -24,6 +24,12 @@ export interface Hypervisor extends Disposable {
   readonly eventFd: Fd | undefined;
   /** The port that tells of domains that changed their state. */
   readonly changePort: number;
+  /**
+   * Lets go of the port that tells of changed domains, for a program that binds one for itself, and
+   * takes one again. Throws SystemError.
+   */
+  releaseChanges(): void;
+  bindChanges(): void;
   /** Fetches the events that wait; how many. */
   readEvents(): number;
   /** The local port of the event; within the count of the last readEvents(). */
@@ -58,6 +64,8 @@ export function noHypervisor(): Hypervisor {
   return {
     eventFd: undefined,
     changePort: 0,
+    releaseChanges: nothing,
+    bindChanges: nothing,
     readEvents: none,
     eventAt: none,
     endEvents: nothing,

@@ -9,6 +9,7 @@ export type { ClientParts, DaemonParts } from "./parts.ts";
 export { runService } from "./service.ts";
 export type { ServiceOptions } from "./service.ts";
 export { stockDump } from "./stock-dump.ts";
+export type { StockEnd } from "./stock-update.ts";
 export type { StockDump, StockKind } from "./stock-dump.ts";
 export { StoreStatisticsSchema } from "./statistics.ts";
 export type { StoreStatistics } from "./statistics.ts";

@@ -4,7 +4,8 @@
 //   -f FILE            this binary; the session belongs to the connection that says so
 //   -c CMDLINE         its words, split at blanks, in place of ours
 //   -s [-t S] [-F] [-v N]   do it; answered when it is done, by whoever serves then. Nothing waits
-//                      for clients here: -F changes nothing. -v is of the C daemon's stream: checked
+//                      for clients here: -F and -v are for a stock daemon in our place
+//                      (stock-updates.ts), which a binary is told to be by its contents
 //   -a                 forget it
 //   --order JSON       a whole order of `agent live-update`, answered with a report
 //   --status           what could be carried now, and how the last update went
@@ -21,12 +22,15 @@ import {
   type UpdateOrder,
   type Way,
 } from "../handover/index.ts";
-import { openForReading, statOf } from "../sys/index.ts";
 import type { ControlAnswer, ControlRequest } from "../xenstore/index.ts";
 import type { Client } from "./client.ts";
 import type { Asker } from "./live-parts.ts";
 import { answerAsker, answerOf } from "./live-survivor.ts";
 import type { Running } from "./running.ts";
+import type { StockKind } from "./stock-dump.ts";
+import { isStreamVersion, stockOptions, whyUnfit } from "./stock-options.ts";
+import { stockProgram, stockProgramOf } from "./stock-program.ts";
+import { StockUpdates } from "./stock-updates.ts";
 
 /** How this program was started, for starting it and its successors. */
 export interface StartedAs {
@@ -36,6 +40,9 @@ export interface StartedAs {
   readonly version: string;
   /** Nobody waits for this very process: it made itself a daemon, or its manager takes MAINPID. */
   readonly mayChangePid: boolean;
+  /** What a stock daemon in our place is started with, and where it looks for the state. */
+  readonly stockWords: (kind: StockKind) => readonly string[];
+  readonly runFolder: string;
 }
 
 export interface LiveUpdateOptions {
@@ -56,6 +63,12 @@ export const StoreOrderSchema = v.strictObject({
   max_pause_ms: v.nullable(v.number()),
   sha256: v.nullable(v.string()),
   prepare_ms: v.number(),
+  /** What the binary is; one of our own without it. */
+  to: v.optional(v.picklist(["agent", "c", "oxenstored"])),
+  /** Also where a stock daemon's format cannot carry something. */
+  allows_losses: v.optional(v.boolean()),
+  /** What it is started with. */
+  words: v.optional(v.array(v.string())),
 });
 export type StoreOrder = v.InferOutput<typeof StoreOrderSchema>;
 
@@ -71,19 +84,17 @@ const NO_SESSION: ControlAnswer = { text: "Not in live-update session." };
 const PREPARE_MS = 60_000;
 const PAUSE_MS = 5000;
 const ASKER_LOOK_MS = 50;
-const STREAM_VERSION_MAX = 2;
-const EXECUTE_MASK = 0o111;
 const MS_PER_SECOND = 1000;
-const WHOLE_NUMBER = /^[0-9]{1,9}$/;
 
 export class LiveUpdate {
   private readonly options: LiveUpdateOptions;
   private readonly updater: Updater;
+  private readonly stock: StockUpdates;
   private session: Session | undefined;
 
   constructor(options: LiveUpdateOptions) {
     this.options = options;
-    const { running, survivor, program, generation } = options;
+    const { running, survivor, program, generation, log } = options;
     this.updater = new Updater({
       survivor,
       waiter: loopWaiter(running.loop),
@@ -93,9 +104,14 @@ export class LiveUpdate {
       environment: program.self.environment,
       generation,
     });
+    const { environment } = program.self;
+    const { runFolder, stockWords } = program;
+    this.stock = new StockUpdates({ running, environment, runFolder, stockWords, generation, log });
   }
 
   control(request: ControlRequest): ControlAnswer {
+    const polled = this.stock.poll(request);
+    if (polled !== undefined) return polled;
     const [option = "", ...rest] = request.parameters;
     switch (option) {
       case "-f":
@@ -118,7 +134,7 @@ export class LiveUpdate {
   // ---- The stock session ----
 
   private choose(request: ControlRequest, binary: string): ControlAnswer {
-    if (this.updater.isActive || this.current() !== undefined) return ACTIVE;
+    if (this.isActive || this.current() !== undefined) return ACTIVE;
     const wrong = whyUnfit(binary);
     if (wrong !== undefined) return { text: wrong };
     this.session = { client: this.clientOf(request), binary, words: undefined };
@@ -133,24 +149,38 @@ export class LiveUpdate {
   }
 
   private abort(): ControlAnswer {
-    if (this.current() === undefined && !this.updater.isActive) {
+    if (this.current() === undefined && !this.isActive) {
       return { text: "No live-update session active." };
     }
     this.session = undefined;
     this.updater.cancel("Cancellation was requested");
+    this.stock.cancel("Cancellation was requested");
     return OK;
   }
 
   private startStock(request: ControlRequest, options: readonly string[]): ControlAnswer {
     const session = this.sessionOf(request);
     if (session === undefined) return NO_SESSION;
-    const found = stockOptions(options);
-    if (found === undefined) return { error: "EINVAL" };
-    if (found.version !== undefined && !isStreamVersion(found.version)) {
+    const given = stockOptions(options);
+    if (given === undefined) return { error: "EINVAL" };
+    const { version, ...found } = given;
+    if (version !== undefined && !isStreamVersion(version)) {
       return { text: "Migration stream version not supported." };
     }
     this.session = undefined;
     const { binary, words } = session;
+    const prepareMs = found.seconds === 0 ? PREPARE_MS : found.seconds * MS_PER_SECOND;
+    const program = this.isActive ? undefined : stockProgram(binary);
+    if (program !== undefined) {
+      return this.stock.begin(request, {
+        program: { ...program, streamVersion: version ?? program.streamVersion },
+        words,
+        allowsLosses: found.isForced,
+        isDryRun: false,
+        wantsReport: false,
+        waitMs: prepareMs,
+      });
+    }
     return this.begin(
       request,
       {
@@ -160,7 +190,7 @@ export class LiveUpdate {
         isDryRun: false,
         sha256: undefined,
         pauseMsMax: undefined,
-        prepareMs: found.seconds === 0 ? PREPARE_MS : found.seconds * MS_PER_SECOND,
+        prepareMs,
         pauseMs: PAUSE_MS,
       },
       false,
@@ -188,11 +218,13 @@ export class LiveUpdate {
     const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), StoreOrderSchema), text);
     if (!parsed.success) return { error: "EINVAL" };
     const order = parsed.output;
+    const { binary, to = "agent" } = order;
+    if (to !== "agent") return this.startStockOrdered(request, order, to);
     return this.begin(
       request,
       {
-        binary: order.binary,
-        words: undefined,
+        binary,
+        words: order.words,
         way: this.wayOf(order.way),
         isDryRun: order.dry_run,
         sha256: order.sha256 ?? undefined,
@@ -202,6 +234,26 @@ export class LiveUpdate {
       },
       true,
     );
+  }
+
+  // ---- Stock daemons in our place ----
+
+  private startStockOrdered(request: ControlRequest, order: StoreOrder, kind: StockKind) {
+    const { binary, words, dry_run: isDryRun, allows_losses: allowsLosses = false } = order;
+    const { prepare_ms: waitMs } = order;
+    if (this.isActive) return { text: answerOf(refused(ALREADY_ACTIVE, this), true) };
+    try {
+      const program = stockProgramOf(kind, binary);
+      const rest = { isDryRun, allowsLosses, waitMs, wantsReport: true };
+      return this.stock.begin(request, { program, words, ...rest });
+    } catch (error) {
+      if (!(error instanceof RefusedError) && !(error instanceof SystemError)) throw error;
+      return { text: answerOf(refused(error.message, this), true) };
+    }
+  }
+
+  private get isActive(): boolean {
+    return this.updater.isActive || this.stock.isActive;
   }
 
   private wayOf(way: StoreOrder["way"]): Way {
@@ -221,8 +273,7 @@ export class LiveUpdate {
       transaction_id: transactionId,
       wants_report: wantsReport,
     };
-    if (this.updater.isActive)
-      return { text: answerOf(refused(ALREADY_ACTIVE, this), wantsReport) };
+    if (this.isActive) return { text: answerOf(refused(ALREADY_ACTIVE, this), wantsReport) };
     const client = running.daemon.client(connection);
     try {
       this.updater.start(order, (end) => {
@@ -262,7 +313,7 @@ export class LiveUpdate {
     return {
       kind: "status",
       generation: this.updater.generation,
-      is_active: this.updater.isActive,
+      is_active: this.isActive,
       way: this.wayOf("auto"),
       carried: survivor.counts(),
       blocked_by: survivor.obstacles(),
@@ -292,36 +343,3 @@ const NO_REPORT: UpdateEnd["report"] = {
   phases_ms: {},
   pause_ms: { predicted: null, measured: null },
 };
-
-interface StockOptions {
-  readonly seconds: number;
-  readonly version: number | undefined;
-}
-
-/** What follows -s; undefined where it makes no sense. */
-function stockOptions(options: readonly string[]): StockOptions | undefined {
-  let seconds = 0;
-  let version: number | undefined;
-  for (let index = 0; index < options.length; index++) {
-    const option = options[index];
-    if (option === "-F") continue;
-    const value = options[++index] ?? "";
-    if ((option !== "-t" && option !== "-v") || !WHOLE_NUMBER.test(value)) return undefined;
-    if (option === "-t") seconds = Number(value);
-    else version = Number(value);
-  }
-  return { seconds, version };
-}
-
-const isStreamVersion = (version: number): boolean => version > 0 && version <= STREAM_VERSION_MAX;
-
-/** The C daemon's words for a file that cannot be executed. */
-function whyUnfit(path: string): string | undefined {
-  try {
-    using file = openForReading(path);
-    return (statOf(file.number).mode & EXECUTE_MASK) === 0 ? "File not executable." : undefined;
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    return "File not accessible.";
-  }
-}

@@ -26,7 +26,7 @@ export interface InheritedEvents {
 
 export class XenHypervisor implements Hypervisor {
   readonly eventFd: Fd;
-  readonly changePort: number;
+  private changes: number;
   private readonly channels: EventChannels;
   private readonly grants: GrantDevice;
   private readonly domains: DomainStates;
@@ -44,9 +44,19 @@ export class XenHypervisor implements Hypervisor {
     this.eventFd = this.channels.fd;
     this.grants = openGrantDevice(GRANT_DEVICE_PATH);
     this.domains = new DomainStates(PRIVILEGED_COMMAND_PATH);
-    this.changePort = inherited?.changePort ?? this.channels.bindVirq(VIRQ_DOMAIN_EXCEPTION);
+    this.changes = inherited?.changePort ?? this.channels.bindVirq(VIRQ_DOMAIN_EXCEPTION);
   }
 
+  get changePort(): number {
+    return this.changes;
+  }
+  releaseChanges(): void {
+    this.channels.unbind(this.changes);
+    this.changes = 0;
+  }
+  bindChanges(): void {
+    this.changes = this.channels.bindVirq(VIRQ_DOMAIN_EXCEPTION);
+  }
   readEvents(): number {
     return this.channels.read();
   }

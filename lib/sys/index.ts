@@ -135,6 +135,7 @@ export {
   bytesWaiting,
   CANNOT_SPLICE,
   duplicateForChild,
+  makeBlocking,
   makeNonBlocking,
   PIPE_STEP_BYTES,
   readerGone,

@@ -136,9 +136,15 @@ export const readerGone = (fd: Fd): SystemError =>
   writeError(fd.name, { call: "poll", errno: EPIPE, object: fd.name });
 
 /** Makes a descriptor non-blocking for everybody who has it: only for one that we opened. */
-export function makeNonBlocking(own: Fd): void {
+export const makeNonBlocking = (own: Fd): void => setBlocking(own, false);
+
+/** Makes it as accept() does without being asked: for a program that expects it so. */
+export const makeBlocking = (own: Fd): void => setBlocking(own, true);
+
+function setBlocking(own: Fd, isBlocking: boolean): void {
   const flags = libc.fcntl(own.number, F_GETFL, 0);
-  const result = flags === -1 ? -1 : libc.fcntl(own.number, F_SETFL, flags | O_NONBLOCK);
+  const wanted = isBlocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+  const result = flags === -1 ? -1 : libc.fcntl(own.number, F_SETFL, wanted);
   const errno = result === -1 ? lastErrno() : 0;
   if (result === 0) return;
   throw systemError(`Cannot use ${own.name}`, { call: "fcntl", errno, object: own.name });

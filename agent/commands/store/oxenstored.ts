@@ -71,6 +71,7 @@ export async function run({ argv, programName }: Invocation): Promise<number> {
     programName,
     words: argv.filter((word) => word !== "--live" && word !== "--restart"),
     notes: config.problems.map((problem) => `config: ${problem}`),
+    runFolder: runFolder(process.env),
     service: serviceOf(given, config),
   });
 }

@@ -1,6 +1,6 @@
 // agent store serve: the xenstore daemon, in the foreground unless told otherwise.
 
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { EVENT_TIMEOUT_MS, socketPath } from "../../../lib/store-daemon/index.ts";
 import { LOG_SWITCH, QUOTAS, type QuotaName } from "../../../lib/xenstore/index.ts";
@@ -58,14 +58,16 @@ const Options = v.strictObject({
 export async function run({ argv, spec, programName }: Invocation): Promise<number> {
   const options = parseOptions(Options, spec, argv);
   const { hypervisor = "auto", "access-log": accessLog, "event-timeout": seconds } = options;
+  const path = resolve(options.socket ?? socketPath(process.env));
   return startDaemon({
     inBackground: options.background,
     printPid: false,
     programName,
     words: [...spec.name.split(" "), ...argv],
     notes: [],
+    runFolder: dirname(path),
     service: {
-      socketPath: resolve(options.socket ?? socketPath(process.env)),
+      socketPath: path,
       pidFile: absolute(options["pid-file"]),
       hypervisor: hypervisorOf(hypervisor),
       ownDomid: options.domid,

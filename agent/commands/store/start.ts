@@ -26,6 +26,7 @@ import { EXIT } from "../../exit.ts";
 import { selfCommand } from "../../self.ts";
 import { print, printToStderr } from "../../ui/output.ts";
 import { versionLine } from "../../version.ts";
+import { stockWords } from "./stock-words.ts";
 
 const READY_VARIABLE = "AGENT_STORE_READY_FD";
 const READY_FD = 3;
@@ -44,6 +45,8 @@ export interface StartOptions {
   readonly words: readonly string[];
   /** What is to be said before it starts, once. */
   readonly notes: readonly string[];
+  /** Where a stock daemon in its place looks for the state. */
+  readonly runFolder: string;
   readonly service: Omit<ServiceOptions, "log" | "ready" | "program" | "environment">;
 }
 
@@ -72,6 +75,8 @@ export async function startDaemon(options: StartOptions): Promise<number> {
       words: options.words,
       version: versionLine(),
       mayChangePid: isBackground || environment.NOTIFY_SOCKET !== undefined,
+      runFolder: options.runFolder,
+      stockWords: (kind) => stockWords(kind, { ...options, isForeground: !isBackground }),
     },
     log: isBackground ? logToSyslog : (line) => printToStderr(`${NAME}: ${line}\n`),
     ready: () => {

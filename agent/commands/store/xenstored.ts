@@ -123,6 +123,7 @@ export async function run({ argv, programName }: Invocation): Promise<number> {
     programName,
     words: argv.filter((word) => !LIVE_UPDATE_WORDS.has(word)),
     notes: [],
+    runFolder: runFolder(process.env),
     service: {
       socketPath: socketPath(process.env),
       pidFile: settings.pidFile,
