@@ -23,6 +23,7 @@ which it wants npm and node, or bun, and the npm registry.
   --destdir DIR   put DIR before every path, to make a package; does not try the result
   --binary FILE   install this ready-made program
   --link          also install the names of programs that agent stands in for, as links in DIR/bin
+  --systemd       also install a systemd unit for the xenstore daemon, agent-xenstored.service
   --uninstall     remove what an earlier run installed there
 
   --try           build, write a sample and verify it; installs nothing
@@ -131,6 +132,7 @@ choose_program() {
 PAGES='share/man/man1/agent.1 share/bash-completion/completions/agent
   share/zsh/site-functions/_agent share/fish/vendor_completions.d/agent.fish'
 MANIFEST=share/agent/manifest
+UNIT=lib/systemd/system/agent-xenstored.service
 
 at() { printf '%s' "$destdir$prefix/$1"; }
 staged() { at "${1%/*}/.agent-install.$$.new.${1##*/}"; }
@@ -161,7 +163,7 @@ make_directory() {
 }
 
 refuse_foreign() {
-  for name in bin/agent $PAGES $MANIFEST; do
+  for name in bin/agent $PAGES $units $MANIFEST; do
     target=$(at "$name")
     [ -e "$target" ] || [ -L "$target" ] || continue
     if [ ! -d "$target" ] && is_recorded file "$prefix/$name"; then continue; fi
@@ -239,6 +241,64 @@ stage_page() { # NAME ARGUMENT...: the page that agent prints when called so.
   chmod 644 "$(staged "$page")"
 }
 
+# The daemon's memory, sockets and event channels are the manager's to keep while it is restarted.
+unit_text() {
+  program_path=$(printf '%s' "$prefix/bin/agent" | sed 's/[\\"]/\\&/g; s/%/%%/g')
+  cat <<UNIT
+[Unit]
+Description=Xenstore daemon
+Documentation=man:agent(1)
+Conflicts=xenstored.service
+After=proc-xen.mount
+Before=xen-init-dom0.service xenconsoled.service xendomains.service libvirtd.service
+StartLimitIntervalSec=30
+StartLimitBurst=10
+
+[Service]
+Type=notify
+NotifyAccess=all
+ExecStart="$program_path" store serve
+Restart=always
+RestartSec=100ms
+WatchdogSec=30
+FileDescriptorStoreMax=16384
+LimitNOFILE=65536
+OOMScoreAdjust=-900
+RuntimeDirectory=xenstored
+RuntimeDirectoryMode=0755
+RuntimeDirectoryPreserve=yes
+UnsetEnvironment=BUN_BE_BUN BUN_OPTIONS BUN_INSPECT BUN_INSPECT_NOTIFY BUN_INSPECT_CONNECT_TO
+UnsetEnvironment=BUN_JSC_useJIT BUN_CONFIG_FILE NODE_OPTIONS NODE_PATH
+# No MemoryDenyWriteExecute=: the program compiles itself. No PrivateDevices=, no ProtectClock=: it
+# needs the devices in /dev/xen.
+NoNewPrivileges=yes
+ProtectSystem=full
+ProtectHome=read-only
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+}
+
+stage_units() {
+  for name in $units; do
+    planned="$planned $name"
+    make_directory "$prefix/${name%/*}"
+    unit_text >"$(staged "$name")" || fail "Cannot write \"$(at "$name")\": see the message above"
+    chmod 644 "$(staged "$name")"
+  done
+}
+
 stage_links() {
   for name in $links; do
     planned="$planned bin/$name"
@@ -250,7 +310,7 @@ stage_manifest() {
   planned="$planned $MANIFEST"
   make_directory "$prefix/${MANIFEST%/*}"
   {
-    for name in bin/agent $PAGES $MANIFEST; do say "file $prefix/$name"; done
+    for name in bin/agent $PAGES $units $MANIFEST; do say "file $prefix/$name"; done
     for name in $links; do say "link $prefix/bin/$name"; done
     { recorded made && printf '%s' "$made"; } | while IFS= read -r path; do say "made $path"; done
   } >"$(staged "$MANIFEST")" || fail "Cannot write \"$(at "$MANIFEST")\": see the message above"
@@ -265,7 +325,7 @@ switch_over() {
       cp -pP "$(at "$name")" "$(former "$name")" || fail "Cannot keep \"$(at "$name")\" aside"
   done
   sync "$(staged bin/agent)" 2>/dev/null || :
-  order="$MANIFEST $PAGES"
+  order="$MANIFEST $PAGES $units"
   for name in $links; do order="$order bin/$name"; done
   for name in $order bin/agent; do
     switched="$switched $name"
@@ -287,6 +347,8 @@ remove_obsolete() {
 
 install_all() {
   choose_program
+  # That of an earlier run stays.
+  if [ "$systemd" = yes ] || is_recorded file "$prefix/$UNIT"; then units=$UNIT; fi
   refuse_foreign
   mkdir -p "$destdir/" || fail "Cannot make the directory \"$destdir\": choose another --destdir"
   stage_program
@@ -306,13 +368,15 @@ install_all() {
   stage_page share/bash-completion/completions/agent completion bash
   stage_page share/zsh/site-functions/_agent completion zsh
   stage_page share/fish/vendor_completions.d/agent.fish completion fish
+  stage_units
   stage_links
   stage_manifest
   switch_over
   remove_obsolete
   say "Installed $version"
-  for name in bin/agent $PAGES $MANIFEST; do say "  $(at "$name")"; done
+  for name in bin/agent $PAGES $units $MANIFEST; do say "  $(at "$name")"; done
   for name in $links; do say "  $(at "bin/$name") -> agent"; done
+  [ "$systemd" = no ] || say "Next: systemctl daemon-reload && systemctl enable --now ${UNIT##*/}"
 }
 
 # ---- Uninstall, try, test ---------------------------------------------------------------------
@@ -355,8 +419,10 @@ prefix=/usr/local
 destdir=
 binary=
 link=no
+systemd=no
 action=install_all
 links=
+units=
 planned=
 switched=
 made=
@@ -375,6 +441,7 @@ while [ $# -gt 0 ]; do
     --binary) binary=$2 && shift ;;
     --binary=*) binary=${1#*=} ;;
     --link) link=yes ;;
+    --systemd) systemd=yes ;;
     --uninstall) action=uninstall ;;
     --try) action=try ;;
     --setup) action=set_up ;;

@@ -31,6 +31,8 @@ const INSTALLED = [
   "share/zsh/site-functions/_agent",
 ];
 
+const UNIT = "lib/systemd/system/agent-xenstored.service";
+
 /** A stand-in for the program: a page says which version printed it. */
 const fakeAgent = (version: string, check = "true"): string =>
   [
@@ -129,6 +131,25 @@ describe.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("under %
       expect(host.installed()).toEqual([...INSTALLED, "bin/verify-stream-v2"].sort());
       expect(readlinkSync(join(host.prefix, "bin/verify-stream-v2"))).toBe("agent");
     }
+    await host.install("--uninstall");
+    expect(existsSync(join(host.path, "some where"))).toBeFalse();
+  });
+
+  test("a systemd unit, when asked to, and then for good", async () => {
+    using host = bench(shell);
+    host.program(fakeAgent("1"));
+    const withUnit = [...INSTALLED, UNIT].sort();
+    const { stdout } = await host.install("--systemd");
+    expect(stdout).toEndWith(
+      "Next: systemctl daemon-reload && systemctl enable --now agent-xenstored.service\n",
+    );
+    expect(host.installed()).toEqual(withUnit);
+    const unit = readFileSync(join(host.prefix, UNIT), "utf8");
+    expect(unit).toContain(`\nExecStart="${host.prefix}/bin/agent" store serve\n`);
+    expect(unit).not.toMatch(/\n(MemoryDenyWriteExecute|PrivateDevices|ProtectClock)=/);
+    host.program(fakeAgent("2"));
+    expect(await host.install()).toMatchObject({ status: 0, stderr: "" });
+    expect(host.installed()).toEqual(withUnit);
     await host.install("--uninstall");
     expect(existsSync(join(host.path, "some where"))).toBeFalse();
   });
@@ -312,11 +333,22 @@ describe("install.sh takes care of", () => {
   });
 });
 
+const analyze = Bun.which("systemd-analyze");
+const noAnalyze = analyze === null ? " (skipped: there is no systemd-analyze)" : "";
+test.skipIf(analyze === null)(`systemd finds nothing in the unit${noAnalyze}`, async () => {
+  using host = bench();
+  host.program(fakeAgent("1"));
+  await host.install("--systemd");
+  const words = ["verify", "--man=no", "--recursive-errors=no", join(host.prefix, UNIT)];
+  const { exitCode, stderr } = Bun.spawnSync(["systemd-analyze", ...words]);
+  expect({ exitCode, stderr: stderr.toString() }).toEqual({ exitCode: 0, stderr: "" });
+});
+
 const shellcheck = Bun.which("shellcheck");
 const whyNot = shellcheck === null ? " (skipped: there is no shellcheck)" : "";
 test.skipIf(shellcheck === null)(`shellcheck finds nothing in the shell scripts${whyNot}`, () => {
-  const scripts = ["install.sh", ".ci/run", ".ci/fetch-device-parts"].map((name) =>
-    join(ROOT, name),
+  const scripts = ["install.sh", ".ci/run", ".ci/fetch-device-parts", ".ci/fetch-systemd"].map(
+    (name) => join(ROOT, name),
   );
   const { exitCode, stdout } = Bun.spawnSync(["shellcheck", ...scripts]);
   expect({ exitCode, stdout: stdout.toString() }).toEqual({ exitCode: 0, stdout: "" });
