@@ -96,7 +96,9 @@ export class StoreDaemon implements Host {
     }
     for (const client of this.clients) {
       if (client?.socket !== undefined) this.watchClient(client, client.socket);
-      if (client !== undefined) this.turns.run(client);
+      if (client === undefined) continue;
+      this.turns.run(client);
+      this.turns.touch(client); // What it had not taken before the pause.
     }
     this.domains.wakeAll(this.store);
     this.domains.lookAtAll(this.store);
