@@ -135,25 +135,6 @@ describe.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))("under %
     expect(existsSync(join(host.path, "some where"))).toBeFalse();
   });
 
-  test("a systemd unit, when asked to, and then for good", async () => {
-    using host = bench(shell);
-    host.program(fakeAgent("1"));
-    const withUnit = [...INSTALLED, UNIT].sort();
-    const { stdout } = await host.install("--systemd");
-    expect(stdout).toEndWith(
-      "Next: systemctl daemon-reload && systemctl enable --now agent-xenstored.service\n",
-    );
-    expect(host.installed()).toEqual(withUnit);
-    const unit = readFileSync(join(host.prefix, UNIT), "utf8");
-    expect(unit).toContain(`\nExecStart="${host.prefix}/bin/agent" store serve\n`);
-    expect(unit).not.toMatch(/\n(MemoryDenyWriteExecute|PrivateDevices|ProtectClock)=/);
-    host.program(fakeAgent("2"));
-    expect(await host.install()).toMatchObject({ status: 0, stderr: "" });
-    expect(host.installed()).toEqual(withUnit);
-    await host.install("--uninstall");
-    expect(existsSync(join(host.path, "some where"))).toBeFalse();
-  });
-
   test("keeps the former version where the new one fails its check", async () => {
     using host = bench(shell);
     host.program(fakeAgent("1"));
@@ -332,6 +313,28 @@ describe("install.sh takes care of", () => {
     expect(host.installed()).toEqual(INSTALLED);
   });
 });
+
+test.each(SHELLS.map((shell) => [shell.join(" "), shell] as const))(
+  "a systemd unit is installed when asked for, and then for good (%s)",
+  async (_, shell) => {
+    using host = bench(shell);
+    host.program(fakeAgent("1"));
+    const withUnit = [...INSTALLED, UNIT].sort();
+    const { stdout } = await host.install("--systemd");
+    expect(stdout).toEndWith(
+      "Next: systemctl daemon-reload && systemctl enable --now agent-xenstored.service\n",
+    );
+    expect(host.installed()).toEqual(withUnit);
+    const unit = readFileSync(join(host.prefix, UNIT), "utf8");
+    expect(unit).toContain(`\nExecStart="${host.prefix}/bin/agent" store serve\n`);
+    expect(unit).not.toMatch(/\n(MemoryDenyWriteExecute|PrivateDevices|ProtectClock)=/);
+    host.program(fakeAgent("2"));
+    expect(await host.install()).toMatchObject({ status: 0, stderr: "" });
+    expect(host.installed()).toEqual(withUnit);
+    await host.install("--uninstall");
+    expect(existsSync(join(host.path, "some where"))).toBeFalse();
+  },
+);
 
 const analyze = Bun.which("systemd-analyze");
 const noAnalyze = analyze === null ? " (skipped: there is no systemd-analyze)" : "";

@@ -39,10 +39,10 @@ const BOOT = `
 set -eu
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$2"
-mkdir "$2/upper" "$2/work" "$2/root"
-root=$2/root
-mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$root"
-mount -t proc proc "$root/proc"
+mkdir "$2/changes" "$2/between" "$2/system"
+root=$2/system
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/changes,workdir=$2/between" "$root"
+mount -t proc proc "$root"/proc
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 for name in run tmp dev; do mount -t tmpfs -o mode=755 tmpfs "$root/$name"; done
@@ -92,7 +92,7 @@ export class SystemdHost implements Disposable {
 
   /** A path as it is reached from here. */
   path(inside: string): string {
-    return `/proc/${this.init}/root${inside}`;
+    return `${join("/proc", String(this.init), "root")}${inside}`;
   }
 
   /** Runs a program there; what it printed. */
@@ -125,7 +125,7 @@ export class SystemdHost implements Disposable {
     while (performance.now() < untilMs) {
       const children = `/proc/${this.keeper.pid}/task/${this.keeper.pid}/children`;
       const pid = existsSync(children) ? Number.parseInt(readFileSync(children, "utf8"), 10) : NaN;
-      if (existsSync(`/proc/${pid}/root/run/systemd/private`)) return pid;
+      if (existsSync(join("/proc", String(pid), "root", "run/systemd/private"))) return pid;
       Bun.sleepSync(20);
     }
     this[Symbol.dispose]();
