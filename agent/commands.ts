@@ -1,5 +1,6 @@
-// The one table of commands, in groups; drop-in names stand in drop-ins.ts. Help, man page, completion
-// and argument parsing are all made from it. A command's own file is loaded only when it runs.
+// The one table of commands, in groups; drop-in names stand in drop-ins.ts. Help, man page,
+// completion and argument parsing are all made from it. A command's own file is loaded only when it
+// runs.
 
 import { type CommandSpec, STREAM_FORMATS } from "./command-spec.ts";
 import { CHECKPOINT_COMMANDS } from "./tables/checkpoint.ts";

@@ -296,8 +296,8 @@ class Swap {
     const { oldProcess } = this;
     if (oldProcess === undefined) throw new RefusedError("the old back end cannot be ended");
     this.isOldUsable = false;
-    // A passt of 2025 has closed its connections as it saved, and each millisecond until the new one
-    // has them is one in which a peer that sends is answered with a reset.
+    // A passt of 2025 has closed its connections as it saved, and each millisecond until the new
+    // one has them is one in which a peer that sends is answered with a reset.
     const hasClosed = this.hasClosedFlows();
     signalPidfd(oldProcess, SIGNAL.kill);
     if (!hasClosed) this.awaitEnd();

@@ -58,7 +58,7 @@ export async function run({ argv }: Invocation): Promise<number> {
 }
 
 function refuse(lines: readonly string[]): number {
-  const advice = `not restored; with ${ON_ERROR_VARIABLE}=pass libxl's helper tries it all the same`;
+  const advice = `not restored; with ${ON_ERROR_VARIABLE}=pass libxl's helper tries it anyway`;
   printToStderr([...lines, advice].map((line) => `agent: ${line}\n`).join(""));
   return REFUSED;
 }
