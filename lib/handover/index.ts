@@ -1,7 +1,7 @@
 // What other rooms may use of handover.
 export { claimHandover } from "./in-place.ts";
 export type { Claimed } from "./in-place.ts";
-export { LAUNCHER_COMMAND, PROBE_COMMAND, runLauncher } from "./launcher.ts";
+export { HANDOVER_VARIABLE, LAUNCHER_COMMAND, PROBE_COMMAND, runLauncher } from "./launcher.ts";
 export type { ProbeAnswer } from "./launcher.ts";
 export type { SelfCommand } from "./launch.ts";
 export { heirStep, holderStep, WORD } from "./machine.ts";

@@ -69,6 +69,9 @@ export {
 export type { PackReport, UnpackReport } from "./pack/index.ts";
 export {
   askByControl,
+  goOnRelaying,
+  RELAY_KIND,
+  RELAY_STATE_VERSION,
   Capture,
   ControlSocket,
   inheritedEnd,
@@ -84,7 +87,15 @@ export {
   send,
   workerEnds,
 } from "./relay/index.ts";
-export type { GatePipe, OnError, OwnedEnd, RelayReport, RelayResult } from "./relay/index.ts";
+export type {
+  CarriedEnds,
+  GatePipe,
+  OnError,
+  OwnedEnd,
+  RelayOptions,
+  RelayReport,
+  RelayResult,
+} from "./relay/index.ts";
 export { sampleStream } from "./sample.ts";
 export { Chooser, fateOf, isBatch, isVcpuRecord, PageReader, refusal } from "./final/index.ts";
 export type { PageEntry } from "./final/index.ts";

@@ -14,6 +14,13 @@ const SPARE_PAGES = 4096;
 
 const ALL_BITS = 0xffff_ffff;
 
+export interface PfnSetState {
+  readonly count: number;
+  readonly isFull: boolean;
+  /** Each page's number and its bits, in base64. */
+  readonly pages: readonly (readonly [number, string])[];
+}
+
 export class PfnSet {
   /** Distinct pfns. */
   count = 0;
@@ -107,6 +114,26 @@ export class PfnSet {
       if (end < PAGE_PFNS) return gap(first, Math.min(base + end - 1, last));
     }
     return gap(first ?? next, last);
+  }
+
+  get state(): PfnSetState {
+    const pages = [...this.pages].map(([index, page]): [number, string] => [
+      index,
+      Buffer.from(page.buffer, page.byteOffset, page.byteLength).toString("base64"),
+    ]);
+    return { count: this.count, isFull: this.isFull, pages };
+  }
+
+  /** As another set was. */
+  restore({ count, isFull, pages }: PfnSetState): void {
+    this.clear();
+    for (const [index, text] of pages) {
+      const page = new Uint32Array(PAGE_WORDS);
+      new Uint8Array(page.buffer).set(Buffer.from(text, "base64").subarray(0, PAGE_WORDS * 4));
+      this.pages.set(index, page);
+    }
+    this.count = count;
+    this.isFull = isFull;
   }
 
   clear(): void {

@@ -56,7 +56,7 @@ async function receivePlainly(folder: string, bytes: Uint8Array) {
   return { status, facts: factsOf(stderr) };
 }
 
-test("replaced behind every checkpoint, the receiver keeps what it keeps without that", async () => {
+test("replaced behind every checkpoint, a receiver keeps what it keeps without that", async () => {
   for (const [index, guest] of (["pv", "hvm"] as const).entries()) {
     using folder = temporaryFolder();
     const { bytes } = encode(randomStream(randomOf(index + 1), options(guest, 3)));

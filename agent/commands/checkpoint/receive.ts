@@ -21,14 +21,12 @@ import {
   systemClock,
 } from "../../../lib/checkpoint/index.ts";
 import { describeFinding } from "../../../lib/bytes/index.ts";
-import { claimHandover, type SeamSettings } from "../../../lib/handover/index.ts";
 import { type Fd, isTerminal, STDIN_FD } from "../../../lib/sys/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { countOption, parseOptions, switchOption } from "../../options.ts";
 import { DURABILITIES, FAILOVER_COMMAND, ON_LOSS } from "../../tables/checkpoint.ts";
-import { selfCommand } from "../../self.ts";
-import { versionLine } from "../../version.ts";
+import { type Replaceable, replaceable } from "../../seam-settings.ts";
 import { receiveLines } from "../../ui/checkpoint-report.ts";
 import { startReceiveStatus } from "../../ui/checkpoint-status.ts";
 import { printNote, printWarning } from "../../ui/log.ts";
@@ -61,18 +59,13 @@ const Options = v.strictObject({
 });
 type Options = v.InferOutput<typeof Options>;
 
-export async function run({ argv, spec, programName }: Invocation): Promise<number> {
+export async function run(invocation: Invocation): Promise<number> {
+  const { argv, spec } = invocation;
   const options = parseOptions(Options, spec, argv);
   checkFailover(options);
   const place = senderPlace(options);
   const startedMs = performance.now();
-  const result = await receive(options, place, {
-    self: selfCommand(),
-    argv0: programName,
-    words: [...spec.name.split(" "), ...argv],
-    environment: process.env,
-    version: versionLine(),
-  });
+  const result = await receive(options, place, replaceable(invocation));
   if (result === undefined) return EXIT.ok;
   const failover = await loss(options, result);
   const report = reportOf(options, { result, failover, startedMs });
@@ -113,11 +106,10 @@ function senderPlace({ listen, fd }: Options): SenderPlace {
 async function receive(
   options: Options,
   place: SenderPlace,
-  settings: SeamSettings,
+  { claimed, settings }: Replaceable,
 ): Promise<ReceiveResult | undefined> {
   const { to: folder, durability, control, quiet } = options;
   using owned = new DisposableStack();
-  const claimed = claimHandover(settings.environment);
   const status = startReceiveStatus(!quiet);
   let lines: CommitLines | undefined;
   const common = {

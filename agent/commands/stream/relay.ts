@@ -4,11 +4,15 @@ import * as v from "valibot";
 import { RefusedError, UsageError } from "../../../lib/base/index.ts";
 import {
   Capture,
+  type CarriedEnds,
+  goOnRelaying,
   type OnError,
   openSourceEnd,
   openTargetEnd,
   relayCommand,
+  type RelayOptions,
   type RelayReport,
+  type RelayResult,
   relayStream,
 } from "../../../lib/stream/index.ts";
 import { becomeIdle, isTerminal, STDIN_FD } from "../../../lib/sys/index.ts";
@@ -16,6 +20,7 @@ import { type Invocation, STREAM_FORMATS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { RELAY_ON_ERROR } from "../../commands.ts";
 import { countOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
+import { type Replaceable, replaceable } from "../../seam-settings.ts";
 import { selfCommand } from "../../self.ts";
 import { print, printToStderr } from "../../ui/output.ts";
 import { startProgress } from "../../ui/progress.ts";
@@ -46,11 +51,12 @@ const Options = v.strictObject({
   idle: switchOption,
 });
 
-export async function run({ argv, spec }: Invocation): Promise<number> {
+export async function run(invocation: Invocation): Promise<number> {
+  const { argv, spec } = invocation;
   const { _: command, from, to, idle, ...rest } = parseOptions(Options, spec, argv);
   const settings = v.parse(RelaySettings, withoutUndefined(rest));
   if (idle) becomeIdle();
-  if (command.length === 0) return relayHere({ from, to }, settings);
+  if (command.length === 0) return relayHere({ from, to }, settings, replaceable(invocation));
   if (from !== "-" || to !== "-") {
     const wanted = "a command takes standard input, without --from and --to";
     throw new UsageError(`Cannot run relay: ${wanted}`);
@@ -64,34 +70,48 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   });
 }
 
-function relayHere(
-  { from, to }: { readonly from: string; readonly to: string },
-  settings: RelaySettings,
-): number {
-  if (from === "-" && isTerminal(STDIN_FD)) {
-    throw new UsageError("Cannot relay the terminal: name a source, or send it to standard input");
-  }
-  const source = openSourceEnd(from);
-  const target = openTargetEnd(to);
-  using capture = openCapture(settings);
+interface Places {
+  readonly from: string;
+  readonly to: string;
+}
+
+function relayHere(places: Places, settings: RelaySettings, { claimed, ...how }: Replaceable) {
+  const { from, to } = places;
   const progress = startProgress({ bytesTotal: undefined, wanted: !settings.quiet });
-  const { report, bug } = relayStream({
+  const common = {
     ...relayOptionsOf(settings),
-    source,
-    target: target.end,
     back: undefined,
-    capture,
     lifeline: undefined,
     isExact: false,
     tailsElsewhere: false,
     gate: undefined,
-    onProgress: (position) => progress.at(position),
+    settings: how.settings,
+    onProgress: (position: number) => progress.at(position),
+  };
+  const begin = (): RelayResult => {
+    if (from === "-" && isTerminal(STDIN_FD)) {
+      const advice = "name a source, or send it to standard input";
+      throw new UsageError(`Cannot relay the terminal: ${advice}`);
+    }
+    const source = openSourceEnd(from);
+    const target = openTargetEnd(to);
+    using capture = openCapture(settings);
+    const result = relayStream({ ...common, source, target: target.end, capture });
+    if (result.report.ended === "end") target.commit();
+    return result;
+  };
+  const goOn = (ends: CarriedEnds): RelayOptions => ({
+    ...common,
+    source: ends.end("source", "source"),
+    target: ends.end("target", "target"),
+    capture: ends.capture(settings.capture),
   });
+  const result = claimed === undefined ? begin() : goOnRelaying(claimed, goOn, how.settings);
   progress.clear();
-  if (report.ended === "end") target.commit();
-  showReport(report, settings, { hasStdout: to !== "-" });
-  if (bug !== undefined) throw bug;
-  return statusOf(report);
+  if (result === undefined) return EXIT.ok; // Another one did not need this process.
+  showReport(result.report, settings, { hasStdout: to !== "-" });
+  if (result.bug !== undefined) throw result.bug;
+  return statusOf(result.report);
 }
 
 // ---- Shared with the process that relays for a command ------------------------------------------

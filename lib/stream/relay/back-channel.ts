@@ -15,7 +15,7 @@ import {
   TRY_AGAIN,
   writeReady,
 } from "../../sys/index.ts";
-import type { End } from "./channel.ts";
+import type { End } from "./channel-options.ts";
 import type { Duty } from "./pump.ts";
 
 export interface BackChannelOptions {
@@ -25,6 +25,16 @@ export interface BackChannelOptions {
   readonly onBytes: (bytes: Uint8Array) => boolean;
   /** Lets go of both ends: each side then sees the end of the other. */
   readonly letGo: () => void;
+}
+
+export interface BackState {
+  readonly passedBytes: number;
+  readonly isOver: boolean;
+  readonly isLooking: boolean;
+  readonly canSplice: boolean;
+  readonly isToFull: boolean;
+  /** Bytes on their way, in base64. */
+  readonly held: string;
 }
 
 export class BackChannel implements Duty, Disposable {
@@ -47,6 +57,32 @@ export class BackChannel implements Duty, Disposable {
     this.options = options;
     const { fd, kind } = options.to;
     this.stepBytes = stepBytes(fd, kind);
+  }
+
+  get state(): BackState {
+    const { passedBytes, isOver, isLooking, canSplice, isToFull } = this;
+    const held = Buffer.from(this.loan.region.bytes.subarray(this.start, this.end));
+    return {
+      passedBytes,
+      isOver,
+      isLooking,
+      canSplice,
+      isToFull,
+      held: held.toString("base64"),
+    };
+  }
+
+  /** As another one was; its ends are here, unless it was over. */
+  restore(state: BackState): void {
+    this.passedBytes = state.passedBytes;
+    this.isOver = state.isOver;
+    this.isLooking = state.isLooking;
+    this.canSplice = state.canSplice;
+    this.isToFull = state.isToFull;
+    const held = Buffer.from(state.held, "base64").subarray(0, PIPE_STEP_BYTES);
+    this.loan.region.bytes.set(held);
+    this.start = 0;
+    this.end = held.length;
   }
 
   /** Nothing that the receiver said is still to be handed on. */

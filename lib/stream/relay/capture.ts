@@ -17,6 +17,7 @@ import {
   type Loan,
   makeNonBlocking,
   makePipe,
+  openNull,
   type Pipe,
   readReady,
   spliceReady,
@@ -30,20 +31,43 @@ const COPY_BYTES = 64 * 1024;
 
 export type CaptureState = "writing" | "whole" | "broken";
 
+export interface CarriedCapture {
+  readonly state: CaptureState;
+  readonly reason: string | null;
+  readonly bytes: number;
+  /** undefined once it is over. */
+  readonly file: Fd | undefined;
+}
+
 export class Capture implements Disposable {
   readonly path: string;
   state: CaptureState = "writing";
   /** Why it is broken. */
   reason: string | undefined;
   capturedBytes = 0;
-  private readonly file: Fd;
+  readonly file: Fd;
   private readonly pipe: Pipe;
   private readonly loan: Loan = borrow(COPY_BYTES);
   private canSplice = true;
 
-  /** Throws RefusedError where the file, or one left by an earlier capture, is there already. */
-  constructor(path: string) {
+  /**
+   * `carried`: of another program before this one. Throws RefusedError where the file, or one left
+   * by an earlier capture, is there already.
+   */
+  constructor(path: string, carried?: CarriedCapture) {
     this.path = path;
+    this.pipe = makePipe();
+    enlargePipe(this.pipe.writeEnd);
+    makeNonBlocking(this.pipe.readEnd);
+    makeNonBlocking(this.pipe.writeEnd);
+    if (carried !== undefined) {
+      this.file = carried.file ?? openNull();
+      this.file.name = path;
+      this.capturedBytes = carried.bytes;
+      this.state = carried.state;
+      this.reason = carried.reason ?? undefined;
+      return;
+    }
     for (const taken of [path, `${path}.broken`]) {
       if (!existsSync(taken)) continue;
       throw new RefusedError(
@@ -51,10 +75,6 @@ export class Capture implements Disposable {
       );
     }
     this.file = new Fd(openNew(path), path);
-    this.pipe = makePipe();
-    enlargePipe(this.pipe.writeEnd);
-    makeNonBlocking(this.pipe.readEnd);
-    makeNonBlocking(this.pipe.writeEnd);
   }
 
   /** Copies bytes from the front of a pipe, and leaves them there. Returns how many, at least 1. */

@@ -18,8 +18,6 @@ import {
   bytesWaiting,
   CANNOT_SPLICE,
   enlargePipe,
-  type Fd,
-  type FileKind,
   type Loan,
   makeNonBlocking,
   makePipe,
@@ -36,6 +34,7 @@ import {
 } from "../../sys/index.ts";
 import { rateLimiter } from "../input/index.ts";
 import type { Capture } from "./capture.ts";
+import type { ChannelOptions, ChannelState, End, Side } from "./channel-options.ts";
 import { FOR_EVER, type Pump } from "./pump.ts";
 
 /** Where the kernel cannot splice, bytes go through memory in pieces of this size. */
@@ -43,24 +42,6 @@ const COPY_BYTES = 64 * 1024;
 /** A limited relay moves in steps of a twentieth of a second, and never less than a page. */
 const LIMITED_STEPS_PER_SECOND = 20;
 const LIMITED_STEP_BYTES_MIN = 4096;
-
-export interface End {
-  readonly fd: Fd;
-  readonly kind: FileKind;
-}
-
-export interface ChannelOptions {
-  readonly source: End;
-  readonly target: End;
-  readonly pump: Pump;
-  readonly capture: Capture | undefined;
-  /** Bytes a second; undefined for no limit. */
-  readonly rate: number | undefined;
-  /** Whether the source may be read now; undefined: always. */
-  readonly mayRead: (() => boolean) | undefined;
-}
-
-export type Side = "source" | "target";
 
 export class Channel implements Disposable {
   /** Bytes read from the source, and bytes that the target has taken. */
@@ -82,7 +63,7 @@ export class Channel implements Disposable {
   private readonly limitedStepBytes: number;
   private readonly quick = new PollSet();
   private readonly loan: Loan = borrow(COPY_BYTES);
-  private readonly middle: Pipe = makePipe();
+  readonly middle: Pipe;
   private readonly middleBytesMax: number;
   private middleBytes = 0;
   /** How many bytes at the front of the middle the capture has. */
@@ -92,7 +73,8 @@ export class Channel implements Disposable {
   private canSpliceOut = true;
   private canGoDirect: boolean;
 
-  constructor({ source, target, pump, capture, rate, mayRead }: ChannelOptions) {
+  constructor({ source, target, pump, capture, rate, mayRead, carried }: ChannelOptions) {
+    this.middle = carried?.middle ?? makePipe();
     this.source = source;
     this.target = target;
     this.pump = pump;
@@ -106,6 +88,7 @@ export class Channel implements Disposable {
     this.targetStepBytes = stepBytes(target.fd, target.kind);
     this.canSpliceIn = source.kind !== "character";
     this.canGoDirect = source.kind === "pipe" || target.kind === "pipe";
+    if (carried !== undefined) this.restore(carried.state);
     const sleep = (milliseconds: number): void => this.rest(milliseconds);
     const now = (): number => performance.now();
     this.limit = rate === undefined ? undefined : rateLimiter(rate, { now, sleep });
@@ -113,6 +96,34 @@ export class Channel implements Disposable {
       rate === undefined
         ? PIPE_BYTES_WANTED
         : Math.max(Math.floor(rate / LIMITED_STEPS_PER_SECOND), LIMITED_STEP_BYTES_MIN);
+  }
+
+  get state(): ChannelState {
+    const { takenBytes, deliveredBytes, sourceWaitMs, targetWaitMs } = this;
+    const { middleBytes, copiedBytes, canSpliceIn, canSpliceOut, canGoDirect } = this;
+    return {
+      takenBytes,
+      deliveredBytes,
+      sourceWaitMs,
+      targetWaitMs,
+      middleBytes,
+      copiedBytes,
+      canSpliceIn,
+      canSpliceOut,
+      canGoDirect,
+    };
+  }
+
+  private restore(state: ChannelState): void {
+    this.takenBytes = state.takenBytes;
+    this.deliveredBytes = state.deliveredBytes;
+    this.sourceWaitMs = state.sourceWaitMs;
+    this.targetWaitMs = state.targetWaitMs;
+    this.middleBytes = state.middleBytes;
+    this.copiedBytes = state.copiedBytes;
+    this.canSpliceIn = state.canSpliceIn;
+    this.canSpliceOut = state.canSpliceOut;
+    this.canGoDirect = state.canGoDirect;
   }
 
   /** Nothing stands between the source's last byte and the target. */

@@ -22,7 +22,7 @@ import {
 import type { SelfCommand } from "../input/index.ts";
 import { LIFELINE } from "./lifeline.ts";
 import { inheritedEnd, ownEnd } from "./open-ends.ts";
-import type { OwnedEnd } from "./relay.ts";
+import type { OwnedEnd } from "./relay-options.ts";
 
 /** The descriptors of a worker besides 0 to 2. */
 const WORKER_FD = { lifeline: 3, toCommand: 4, fromCommand: 5 } as const;

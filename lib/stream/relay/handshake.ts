@@ -36,12 +36,31 @@ const STEPS = [
   ["result", "to_sender", GO_MESSAGE, "given_back"],
 ] as const satisfies readonly (readonly [HandshakeStage, Direction, string, HandshakeStage])[];
 
+export interface HandshakeState {
+  readonly stage: HandshakeStage;
+  readonly receiverStatus: number | null;
+  readonly matched: number;
+  readonly wantsStatus: boolean;
+}
+
 export class Handshake {
   stage: HandshakeStage = "silent";
   /** 0: the receiver's copy runs. */
   receiverStatus: number | undefined;
   private matched = 0;
   private wantsStatus = false;
+
+  get state(): HandshakeState {
+    const { stage, receiverStatus, matched, wantsStatus } = this;
+    return { stage, receiverStatus: receiverStatus ?? null, matched, wantsStatus };
+  }
+
+  restore({ stage, receiverStatus, matched, wantsStatus }: HandshakeState): void {
+    this.stage = stage;
+    this.receiverStatus = receiverStatus ?? undefined;
+    this.matched = matched;
+    this.wantsStatus = wantsStatus;
+  }
 
   /** The sender does not resume its guest any more, and the receiver has not answered yet. */
   get awaitsResult(): boolean {

@@ -17,7 +17,8 @@ import {
   TRY_AGAIN,
   writeReady,
 } from "../../sys/index.ts";
-import type { Channel, End } from "./channel.ts";
+import type { Channel } from "./channel.ts";
+import type { End } from "./channel-options.ts";
 import type { Duty } from "./pump.ts";
 
 export interface GatePipe {
@@ -44,6 +45,18 @@ interface Lane {
   isOver: boolean;
 }
 
+export interface LaneState {
+  readonly isOver: boolean;
+  /** Bytes on their way, in base64. */
+  readonly held: string;
+}
+export interface GateState {
+  readonly mark: number;
+  readonly awaitsReply: boolean;
+  readonly messages: LaneState;
+  readonly replies: LaneState;
+}
+
 export class MessageGate implements Duty, Disposable {
   private readonly options: MessageGateOptions;
   private readonly messages: Lane;
@@ -58,6 +71,31 @@ export class MessageGate implements Duty, Disposable {
     this.options = options;
     this.messages = laneOf(options.helperToLibxl);
     this.replies = laneOf(options.libxlToHelper);
+  }
+
+  get state(): GateState {
+    const { mark, awaitsReply } = this;
+    const [messages, replies] = [this.messages, this.replies].map(
+      ({ isOver, loan, start, end }) => ({
+        isOver,
+        held: Buffer.from(loan.region.bytes.subarray(start, end)).toString("base64"),
+      }),
+    );
+    return { mark, awaitsReply, messages: messages!, replies: replies! };
+  }
+
+  /** As another one was; the ends of a lane that is not over are here. */
+  restore(state: GateState): void {
+    this.mark = state.mark;
+    this.awaitsReply = state.awaitsReply;
+    for (const name of ["messages", "replies"] as const) {
+      const lane = this[name];
+      const held = Buffer.from(state[name].held, "base64").subarray(0, PIPE_STEP_BYTES);
+      lane.loan.region.bytes.set(held);
+      lane.start = 0;
+      lane.end = held.length;
+      lane.isOver = state[name].isOver;
+    }
   }
 
   /** The stream beside the messages. */

@@ -12,7 +12,8 @@ import {
   shutdownWrites,
   statOf,
 } from "../../sys/index.ts";
-import type { OwnedEnd } from "./relay.ts";
+import type { OwnedEnd } from "./relay-options.ts";
+import type { EndState } from "./relay-state.ts";
 
 const DESCRIPTOR_MAX = 0x7fff_ffff;
 
@@ -34,6 +35,7 @@ export function inheritedEnd(number: number, name: string, role: "source" | "tar
   return {
     fd,
     kind,
+    how: "inherited",
     letGo: once(() => {
       // Others may have the socket too, and would keep it open for the peer. Its other direction
       // may still be in use.
@@ -46,7 +48,7 @@ export function inheritedEnd(number: number, name: string, role: "source" | "tar
 /** A descriptor of our own, closed when it is let go. */
 export function ownEnd(fd: Fd): OwnedEnd {
   const kind = kindOf(statOf(fd.number));
-  return { fd, kind, letGo: once(() => fd[Symbol.dispose]()) };
+  return { fd, kind, how: "owned", letGo: once(() => fd[Symbol.dispose]()) };
 }
 
 /** What the stream comes from. Throws SystemError or UsageError. */
@@ -75,8 +77,19 @@ export function openTargetEnd(operand: string): TargetEnd {
     return { end: ownEnd(openForWriting(operand)), commit() {} };
   }
   const file = createNewFile({ path: operand, existing: "refuse", inputs: [] });
-  const end: OwnedEnd = { fd: file.fd, kind: "file", letGo() {} };
+  const end: OwnedEnd = { fd: file.fd, kind: "file", how: "new_file", letGo() {} };
   return { end, commit: () => file.commit() };
+}
+
+/** An end of another program before this one. */
+export function carriedEnd(
+  { name, how, number }: EndState,
+  role: "source" | "target",
+  take: () => Fd,
+): OwnedEnd {
+  const fd = number === null ? take() : new Fd(number, name);
+  fd.name = name;
+  return how === "inherited" ? inheritedEnd(fd.number, name, role) : ownEnd(fd);
 }
 
 function once(step: () => void): () => void {

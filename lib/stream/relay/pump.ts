@@ -14,6 +14,8 @@ export interface Duty {
   enter(poll: PollSet): void;
   /** Does what can be done without waiting. Called after every wait, whatever came. */
   serve(poll: PollSet): void;
+  /** In so many milliseconds it has to be looked after whatever comes; absent: never. */
+  dueInMs?(): number;
 }
 
 export class Pump implements Disposable {
@@ -50,9 +52,15 @@ export class Pump implements Disposable {
     poll.clear();
     enter(poll);
     for (const duty of this.duties) duty.enter(poll);
-    poll.wait(timeoutMs);
+    poll.wait(this.patience(timeoutMs));
     this.servedAtMs = performance.now();
     for (const duty of this.duties) duty.serve(poll);
+  }
+
+  private patience(timeoutMs: number): number {
+    const due = this.duties.map((duty) => duty.dueInMs?.() ?? Infinity);
+    const leftMs = Math.min(timeoutMs === FOR_EVER ? Infinity : timeoutMs, ...due);
+    return leftMs === Infinity ? FOR_EVER : Math.ceil(leftMs);
   }
 
   /** To be called while the stream flows: looks after the duties when it is time. */

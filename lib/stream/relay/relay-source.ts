@@ -18,6 +18,14 @@ export interface RelaySourceOptions {
   readonly channel: Channel;
   /** Called before bytes are passed on. Throws to hold them back. */
   readonly onPassing: () => void;
+  readonly carried: HeldBytes | undefined;
+}
+
+/** Bytes that were read and not passed on: the first `taken` were taken by the walk. */
+export interface HeldBytes {
+  readonly position: number;
+  readonly taken: number;
+  readonly bytes: Uint8Array;
 }
 
 export class RelaySource implements Source {
@@ -38,18 +46,39 @@ export class RelaySource implements Source {
   private takenBytes = 0;
   private peekedBytes = 0;
 
-  constructor({ name, channel, onPassing }: RelaySourceOptions) {
+  /** It waits for the first byte behind `position`, or is not at work. */
+  private isBetween = true;
+
+  constructor({ name, channel, onPassing, carried }: RelaySourceOptions) {
     this.name = name;
     this.channel = channel;
     this.onPassing = onPassing;
     this.view = this.loan.region.view;
     this.bytes = this.loan.region.bytes;
+    if (carried === undefined) return;
+    this.position = carried.position;
+    this.bytes.set(carried.bytes);
+    this.takenBytes = carried.taken;
+    this.peekedBytes = carried.bytes.length - carried.taken;
+    this.tellHeld();
+  }
+
+  get held(): HeldBytes {
+    const { position, start, takenBytes: taken, peekedBytes } = this;
+    return { position, taken, bytes: this.bytes.slice(start, start + taken + peekedBytes) };
+  }
+
+  /** Everything that was read is passed on or held: not in the middle of a step. */
+  get isAtRest(): boolean {
+    return this.isBetween && this.channel.takenBytes === this.position + this.peekedBytes;
   }
 
   take(bytes: number): number {
     assert(bytes <= this.takeBytesMax, "a take stays within takeBytesMax");
+    this.isBetween = false;
     this.passOn();
     const got = Math.min(this.hold(bytes), bytes);
+    this.isBetween = true;
     this.takenBytes = got;
     this.peekedBytes -= got;
     this.position += got;
@@ -58,11 +87,15 @@ export class RelaySource implements Source {
 
   peek(bytes: number): number {
     assert(bytes <= PEEK_BYTES_MAX, "a peek stays within PEEK_BYTES_MAX");
+    this.isBetween = false;
     this.passOn();
-    return Math.min(this.hold(bytes), bytes);
+    const got = Math.min(this.hold(bytes), bytes);
+    this.isBetween = true;
+    return got;
   }
 
   skip(bytes: number): number {
+    this.isBetween = false;
     this.passOn();
     const peeked = Math.min(bytes, this.peekedBytes);
     this.takenBytes = peeked;
@@ -70,6 +103,7 @@ export class RelaySource implements Source {
     this.passOn();
     const moved = this.channel.splice(bytes - peeked);
     this.position += peeked + moved;
+    this.isBetween = true;
     return peeked + moved;
   }
 
@@ -99,7 +133,10 @@ export class RelaySource implements Source {
       this.bytes.copyWithin(0, this.start, this.start + this.peekedBytes);
       this.start = 0;
       const address = this.loan.region.address + this.peekedBytes;
+      // Until a byte has come, everything is as it was: nothing stands half done.
+      this.isBetween = true;
       this.peekedBytes += this.channel.read(address, bytes - this.peekedBytes);
+      this.isBetween = false;
     }
     this.at = this.start;
     this.tellHeld();

@@ -10,60 +10,34 @@
 
 import { Bug } from "../../base/index.ts";
 import { type Finding, Interrupted, StreamError } from "../../bytes/index.ts";
-import { borrow, type Fd } from "../../sys/index.ts";
-import type { Format } from "../detect.ts";
-import { type VerifyReport, verifyStream } from "../verify/index.ts";
+import {
+  type CarriedDescriptor,
+  PollWaiter,
+  type SeamProgram,
+  Seams,
+} from "../../handover/index.ts";
+import { borrow, monotonicMs } from "../../sys/index.ts";
+import { findingMark, type VerifyMark, type VerifyReport, verifyStream } from "../verify/index.ts";
 import { BackChannel } from "./back-channel.ts";
-import type { Capture } from "./capture.ts";
-import { Channel, type End } from "./channel.ts";
+import { captureState, endDescriptors, endStates, heldOf, obstaclesOf } from "./carried.ts";
+import { Channel } from "./channel.ts";
 import { ControlSocket } from "./control-socket.ts";
 import { Handshake } from "./handshake.ts";
 import { Lifeline } from "./lifeline.ts";
-import type { MessageGate } from "./message-gate.ts";
 import { FOR_EVER, noMore, Pump } from "./pump.ts";
+import type { CarriedRelay, RelayOptions, RelayResult } from "./relay-options.ts";
 import { RelaySource } from "./relay-source.ts";
+import {
+  encodeRelayState,
+  RELAY_KIND,
+  RELAY_STATE_VERSION,
+  type RelayState,
+} from "./relay-state.ts";
 import type { RelayReport } from "./report.ts";
+import { reportOf } from "./report-of.ts";
 
-export type OnError = "pass" | "cut";
-
-/** An end that can be let go of: whoever has the other side then sees it. */
-export interface OwnedEnd extends End {
-  letGo(): void;
-}
-
-export interface RelayOptions {
-  readonly source: OwnedEnd;
-  readonly target: OwnedEnd;
-  /** The receiver's words, and where they go. */
-  readonly back: { readonly from: OwnedEnd; readonly to: OwnedEnd } | undefined;
-  readonly format: Format | undefined;
-  readonly onError: OnError;
-  /** Keep at most so many findings; all are counted. */
-  readonly limit: number;
-  readonly rate: number | undefined;
-  readonly capture: Capture | undefined;
-  /** Path of the control socket. */
-  readonly control: string | undefined;
-  readonly lifeline: SupervisorLine | undefined;
-  readonly isExact: boolean;
-  /** A save helper's stream: see WalkOptions. */
-  readonly tailsElsewhere: boolean;
-  readonly gate: MessageGate | undefined;
-  readonly onProgress: (position: number) => void;
-}
-
-export interface SupervisorLine {
-  readonly fd: Fd;
-  readonly onStatus: (report: RelayReport) => void;
-  readonly onOrphaned: () => void;
-}
-
-export interface RelayResult {
-  readonly report: RelayReport;
-  /** Our own mistake, met on the way: the stream was passed on all the same where that can be. */
-  readonly bug: unknown;
-}
-
+/** Every format that can be gone on with is known by then. */
+const START_BYTES = 1024 * 1024;
 /** Behind a stream so much is looked at; more than that is not xl's go-ahead. */
 const REST_SEEN_BYTES = 4096;
 const REST_STEP_BYTES = 1024 * 1024;
@@ -74,11 +48,17 @@ const LAST_MESSAGES_MS = 2000;
 
 /** Relays until both directions are over. Throws only what concerns neither end (RefusedError). */
 export function relayStream(options: RelayOptions): RelayResult {
-  using relay = new Relay(options);
+  using relay = new Relay(options, undefined);
+  const { settings } = options;
+  if (settings === undefined) return relay.run();
+  using seams = new Seams(relay, settings, { waiter: new PollWaiter(), generation: 0 });
+  relay.replaceableBy(seams);
   return relay.run();
 }
 
-class Relay implements Disposable {
+export class Relay implements SeamProgram, Disposable {
+  readonly kind = RELAY_KIND;
+  readonly stateVersion = RELAY_STATE_VERSION;
   private readonly options: RelayOptions;
   private readonly pump = new Pump();
   private readonly handshake = new Handshake();
@@ -87,7 +67,11 @@ class Relay implements Disposable {
   private readonly back: BackChannel | undefined;
   private readonly control: ControlSocket | undefined;
   private readonly lifeline: Lifeline | undefined;
-  private readonly startedAt = performance.now();
+  private startedMs = monotonicMs();
+  /** Where the walk could be gone on with, and what it knows there. */
+  private seam: { readonly position: number; readonly mark: () => VerifyMark } | undefined;
+  private from: VerifyMark | undefined;
+  private seams: Seams | undefined;
   private ended: RelayReport["ended"] = "running";
   private firstError: Finding | undefined;
   private errors = 0;
@@ -96,25 +80,36 @@ class Relay implements Disposable {
   private streamEnd: number | undefined;
   private isCaptureWhole = false;
   private verify: VerifyReport | undefined;
+  private isWalkOver = false;
   private bug: unknown;
   private stopDeadlineMs: number | undefined;
 
-  constructor(options: RelayOptions) {
+  constructor(options: RelayOptions, carried: CarriedRelay | undefined) {
     this.options = options;
     const { source, target, capture, rate, gate, control, lifeline } = options;
     const mayRead = gate === undefined ? undefined : (): boolean => gate.mayRead;
-    this.channel = new Channel({ source, target, pump: this.pump, capture, rate, mayRead });
+    const middle = carried && {
+      readEnd: carried.take("middle_read"),
+      writeEnd: carried.take("middle_write"),
+    };
+    this.channel = new Channel({
+      source,
+      target,
+      pump: this.pump,
+      capture,
+      rate,
+      mayRead,
+      carried: carried && middle && { state: carried.state.channel, middle },
+    });
     this.source = new RelaySource({
       name: source.fd.name,
       channel: this.channel,
       onPassing: () => this.holdBackBadBytes(),
+      carried: carried && heldOf(carried.state),
     });
     gate?.attach(this.channel);
     this.back = this.openBack();
-    this.control =
-      control === undefined
-        ? undefined
-        : new ControlSocket(control, () => `${JSON.stringify(this.report(), null, 2)}\n`);
+    this.control = control === undefined ? undefined : this.openControl(control, carried);
     this.lifeline =
       lifeline === undefined
         ? undefined
@@ -130,7 +125,93 @@ class Relay implements Disposable {
     for (const duty of [this.lifeline, gate, this.back, this.control]) {
       if (duty !== undefined) this.pump.addDuty(duty);
     }
+    if (carried !== undefined) this.restore(carried.state);
   }
+
+  private openControl(path: string, carried: CarriedRelay | undefined): ControlSocket {
+    const status = (): string => `${JSON.stringify(this.report(), null, 2)}\n`;
+    const socket = new ControlSocket(path, status, carried?.take("control"));
+    socket.onOrder = (text, asker) => {
+      if (this.seams === undefined) asker[Symbol.dispose]();
+      else this.seams.order(text, asker);
+    };
+    return socket;
+  }
+
+  // ---- Replaced -------------------------------------------------------------------------------
+
+  /** Before run(). */
+  replaceableBy(seams: Seams): void {
+    this.seams = seams;
+    this.pump.addDuty(seams);
+  }
+
+  private restore(state: RelayState): void {
+    this.startedMs = state.started_ms;
+    this.errors = state.errors;
+    this.warnings = state.warnings;
+    this.firstError = state.first_error ?? undefined;
+    this.from = state.verify ?? undefined;
+    const mark = this.from;
+    if (mark !== undefined) this.seam = { position: state.held.position, mark: () => mark };
+    this.handshake.restore(state.handshake);
+    if (state.back !== null) this.back?.restore(state.back);
+    if (state.gate !== null) this.options.gate?.restore(state.gate);
+  }
+
+  obstacles(): readonly string[] {
+    return obstaclesOf(this.options, {
+      isOver: this.isWalkOver || this.pump.isStopped || this.stopDeadlineMs !== undefined,
+      hasBug: this.bug !== undefined,
+      isForeign: this.seam === undefined && this.channel.takenBytes > START_BYTES,
+    });
+  }
+
+  counts() {
+    return {
+      descriptors: this.descriptors().length,
+      bytes: this.channel.takenBytes,
+      bytes_on_their_way: this.channel.takenBytes - this.channel.deliveredBytes,
+    };
+  }
+
+  isAtSeam(): boolean {
+    const { source, seam } = this;
+    return !this.isWalkOver && source.isAtRest && source.position === (seam?.position ?? 0);
+  }
+
+  state(): Uint8Array {
+    const { handshake, channel, source, errors, warnings, seam } = this;
+    const { capture, gate } = this.options;
+    const { position, taken, bytes } = source.held;
+    return encodeRelayState({
+      ends: endStates(this.options, this.back?.isOver ?? true),
+      started_ms: this.startedMs,
+      errors,
+      warnings,
+      first_error: this.firstError === undefined ? null : findingMark(this.firstError),
+      channel: channel.state,
+      held: { position, taken, bytes: Buffer.from(bytes).toString("base64") },
+      verify: seam?.mark() ?? null,
+      handshake: handshake.state,
+      back: this.back?.state ?? null,
+      gate: gate?.state ?? null,
+      capture: captureState(capture),
+    });
+  }
+
+  descriptors(): readonly CarriedDescriptor[] {
+    const { channel, control, options } = this;
+    const { middle } = channel;
+    return [
+      ...endDescriptors(options, this.back?.isOver ?? true),
+      { key: "middle_read", fd: middle.readEnd },
+      { key: "middle_write", fd: middle.writeEnd },
+      ...(control === undefined ? [] : [{ key: "control", fd: control.listener }]),
+    ];
+  }
+
+  // ---- Running --------------------------------------------------------------------------------
 
   private openBack(): BackChannel | undefined {
     const { back } = this.options;
@@ -151,6 +232,7 @@ class Relay implements Disposable {
   run(): RelayResult {
     const { options } = this;
     this.guarded(() => this.walk());
+    this.isWalkOver = true;
     if (this.ended === "running") this.guarded(() => this.passRest());
     if (this.ended === "running") this.ended = "end";
     // First the target: its end is what the receiver waits for.
@@ -169,6 +251,11 @@ class Relay implements Disposable {
       limit,
       tailsElsewhere,
       onProgress,
+      from: this.from,
+      onSeam: (mark) => {
+        this.seam = { position: this.source.position, mark };
+        this.seams?.pass();
+      },
       listener: {
         finding: (finding) => this.note(finding),
         checkpoint: () => gate?.checkpoint(),
@@ -287,42 +374,19 @@ class Relay implements Disposable {
   }
 
   private report(): RelayReport {
-    const { channel, options, handshake, ended, errors } = this;
-    const { capture } = options;
-    const isThrough = ended === "end" && this.bug === undefined;
-    const isBad = errors > 0 && ended !== "running";
-    return {
-      verdict: isBad ? "bad" : isThrough ? "good" : "unknown",
+    const { channel, options, handshake, ended, errors, warnings, bug, streamEnd, back } = this;
+    return reportOf(options, {
+      channel,
+      handshake,
       ended,
-      failure: channel.failure?.error.message ?? null,
-      bytes: {
-        taken: channel.takenBytes,
-        delivered: channel.deliveredBytes,
-        behind_the_end: isBad ? 0 : channel.takenBytes - (this.streamEnd ?? channel.takenBytes),
-        back: this.back?.passedBytes ?? 0,
-      },
-      duration_ms: Math.round(performance.now() - this.startedAt),
-      waited_ms: {
-        source: Math.round(channel.sourceWaitMs),
-        target: Math.round(channel.targetWaitMs),
-      },
       errors,
-      warnings: this.warnings,
-      handshake:
-        options.back === undefined
-          ? null
-          : { stage: handshake.stage, receiver_status: handshake.receiverStatus ?? null },
-      capture:
-        capture === undefined
-          ? null
-          : {
-              path: capture.path,
-              state: capture.state,
-              bytes: capture.capturedBytes,
-              reason: capture.reason ?? null,
-            },
-      verify: this.verify ?? null,
-    };
+      warnings,
+      hasBug: bug !== undefined,
+      streamEnd,
+      backBytes: back?.passedBytes ?? 0,
+      startedMs: this.startedMs,
+      verify: this.verify,
+    });
   }
 
   [Symbol.dispose](): void {

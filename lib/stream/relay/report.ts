@@ -7,9 +7,20 @@ import { VerifyReportSchema } from "../verify/index.ts";
 const count = (text: string) => v.pipe(v.number(), v.integer(), v.minValue(0), v.description(text));
 const text = (what: string) => v.pipe(v.string(), v.description(what));
 
+export const HANDSHAKE_STAGES = [
+  "silent",
+  "ready",
+  "received",
+  "go",
+  "result",
+  "given_back",
+  "foreign",
+  "broken",
+] as const;
+
 const HandshakeSchema = v.strictObject({
   stage: v.pipe(
-    v.picklist(["silent", "ready", "received", "go", "result", "given_back", "foreign", "broken"]),
+    v.picklist(HANDSHAKE_STAGES),
     v.description("how far the talk of two xl processes went; foreign: it is not theirs"),
   ),
   receiver_status: v.nullable(count("what the receiver answered at the end: 0, its copy runs")),

@@ -9,6 +9,14 @@ import { type Finding, type Place, type Severity, StreamError } from "../../byte
  */
 export const ERRORS_MAX = 65536;
 
+export interface LogState {
+  readonly errors: number;
+  readonly warnings: number;
+  readonly strictWarnings: number;
+  readonly warningsKept: number;
+  readonly findings: readonly Finding[];
+}
+
 export class FindingLog {
   readonly findings: Finding[] = [];
   errors = 0;
@@ -23,6 +31,20 @@ export class FindingLog {
   constructor(limit: number, told?: (finding: Finding) => void) {
     this.limit = limit;
     this.told = told;
+  }
+
+  get state(): LogState {
+    const { errors, warnings, strictWarnings, warningsKept, findings } = this;
+    return { errors, warnings, strictWarnings, warningsKept, findings };
+  }
+
+  /** As another log was, of the same limit. */
+  restore({ findings, ...counts }: LogState): void {
+    this.findings.splice(0, this.findings.length, ...findings);
+    this.errors = counts.errors;
+    this.warnings = counts.warnings;
+    this.strictWarnings = counts.strictWarnings;
+    this.warningsKept = counts.warningsKept;
   }
 
   /** Throws a StreamError behind ERRORS_MAX errors. */

@@ -16,12 +16,30 @@ import type { HeaderEvent, Piece, StreamRecord, Want } from "../walk/index.ts";
 import type { FindingLog } from "./finding-log.ts";
 import { type BodyContext, checkHead, checkRows, checkSize } from "./libxc-bodies.ts";
 import { checkComplete, checkOrder, type ImageState, newImage } from "./libxc-order.ts";
-import { HVM_PFN_MAX, PageChecker } from "./pages.ts";
+import { HVM_PFN_MAX, PageChecker, type PagesState } from "./pages.ts";
 
 /**
  * Records of page contents, and records that this reader knows no limit for, come in many pieces.
  */
 const PIECEWISE: readonly LibxcRecordLayout[] = [LIBXC.hvmContext, LIBXC.p2mFrames];
+
+export interface LibxcState {
+  readonly xenVersion: string | null;
+  readonly image: {
+    readonly version: number;
+    readonly domainType: number;
+    readonly isConverted: boolean;
+    readonly guestWidth: number | null;
+    readonly tableLevels: number | null;
+    readonly pfnLast: number | null;
+    readonly checkpoints: number;
+    readonly seen: readonly string[];
+    readonly seenThisRound: readonly string[];
+    readonly vcpus: readonly number[];
+    readonly reported: readonly string[];
+  };
+  readonly pages: PagesState;
+}
 
 export class LibxcChecker {
   image: ImageState = newImage();
@@ -35,6 +53,43 @@ export class LibxcChecker {
   constructor(log: FindingLog) {
     this.log = log;
     this.pages = new PageChecker(log);
+  }
+
+  /** Between two records. */
+  get state(): LibxcState {
+    const { image, pages, xenVersion } = this;
+    return {
+      xenVersion: xenVersion ?? null,
+      image: {
+        version: image.version,
+        domainType: image.domainType,
+        isConverted: image.isConverted,
+        guestWidth: image.guestWidth ?? null,
+        tableLevels: image.tableLevels ?? null,
+        pfnLast: image.pfnLast ?? null,
+        checkpoints: image.checkpoints,
+        seen: [...image.seen],
+        seenThisRound: [...image.seenThisRound],
+        vcpus: [...image.vcpus],
+        reported: [...image.reported],
+      },
+      pages: pages.state,
+    };
+  }
+
+  restore({ xenVersion, image, pages }: LibxcState): void {
+    this.xenVersion = xenVersion ?? undefined;
+    this.image = {
+      ...image,
+      guestWidth: image.guestWidth ?? undefined,
+      tableLevels: image.tableLevels ?? undefined,
+      pfnLast: image.pfnLast ?? undefined,
+      seen: new Set(image.seen),
+      seenThisRound: new Set(image.seenThisRound),
+      vcpus: new Set(image.vcpus),
+      reported: new Set(image.reported),
+    };
+    this.pages.restore(pages);
   }
 
   header({ record }: HeaderEvent, { view, at }: Piece): void {

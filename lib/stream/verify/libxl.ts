@@ -20,6 +20,13 @@ export interface GuestFacts {
   readonly isPv: boolean;
 }
 
+export interface LibxlState {
+  readonly hasContext: boolean;
+  readonly inCheckpoints: boolean;
+  readonly inTail: boolean;
+  readonly emulatorContexts: number;
+}
+
 export class LibxlChecker {
   private readonly log: FindingLog;
   private readonly guest: GuestFacts;
@@ -35,6 +42,19 @@ export class LibxlChecker {
   constructor(log: FindingLog, guest: GuestFacts) {
     this.log = log;
     this.guest = guest;
+  }
+
+  /** Between two records. */
+  get state(): LibxlState {
+    const { hasContext, inCheckpoints, inTail, emulatorContexts } = this;
+    return { hasContext, inCheckpoints, inTail, emulatorContexts };
+  }
+
+  restore(state: LibxlState): void {
+    this.hasContext = state.hasContext;
+    this.inCheckpoints = state.inCheckpoints;
+    this.inTail = state.inTail;
+    this.emulatorContexts = state.emulatorContexts;
   }
 
   record(record: StreamRecord): Want {

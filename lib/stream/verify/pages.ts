@@ -13,7 +13,7 @@ import {
   TYPE_SHIFT,
 } from "../libxc/index.ts";
 import { type Place, sizeOf } from "../../bytes/index.ts";
-import { PfnSet } from "../pfn-set.ts";
+import { PfnSet, type PfnSetState } from "../pfn-set.ts";
 import type { PfnList, StreamRecord } from "../walk/index.ts";
 import type { FindingLog, What } from "./finding-log.ts";
 
@@ -55,6 +55,15 @@ const BAD_TYPES_MASKS: readonly number[] = Array.from({ length: TABLE_LEVEL_MAX 
   typesMask(({ known, tableLevel }) => !known || tableLevel > level),
 );
 
+export interface PagesState {
+  readonly pagesSent: number;
+  readonly pagesWithData: number;
+  readonly pfnMax: number;
+  readonly tableLevelMax: number;
+  readonly highest: number;
+  readonly seen: PfnSetState;
+}
+
 export class PageChecker {
   /** Distinct pfns met so far. */
   readonly seen = new PfnSet();
@@ -78,6 +87,22 @@ export class PageChecker {
 
   constructor(log: FindingLog) {
     this.log = log;
+  }
+
+  /** Between two records. */
+  get state(): PagesState {
+    const { pagesSent, pagesWithData, pfnMax, tableLevelMax, highest } = this;
+    const seen = this.seen.state;
+    return { pagesSent, pagesWithData, pfnMax, tableLevelMax, highest, seen };
+  }
+
+  restore(state: PagesState): void {
+    this.pagesSent = state.pagesSent;
+    this.pagesWithData = state.pagesWithData;
+    this.pfnMax = state.pfnMax;
+    this.tableLevelMax = state.tableLevelMax;
+    this.highest = state.highest;
+    this.seen.restore(state.seen);
   }
 
   pfns(list: PfnList): void {

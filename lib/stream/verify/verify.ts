@@ -1,5 +1,6 @@
 // verify: a visitor that checks everything the walk announces, and the report of what it found.
 
+import * as v from "valibot";
 import { check, type Finding, offsetOf, read, type Source } from "../../bytes/index.ts";
 import type { Compression, Format } from "../detect.ts";
 import { DOMAIN_HVM, DOMAIN_PV, LIBXC } from "../libxc/index.ts";
@@ -22,6 +23,7 @@ import { FindingLog } from "./finding-log.ts";
 import { LegacyChecker } from "./legacy.ts";
 import { LibxcChecker } from "./libxc.ts";
 import { LibxlChecker } from "./libxl.ts";
+import { findingMark, type VerifyMark, VerifyMarkSchema } from "./mark.ts";
 import type { VerifyReport } from "./report.ts";
 import { checkXlConfig, type XlConfig } from "./xl-config.ts";
 
@@ -38,6 +40,8 @@ export interface VerifyOptions {
   readonly listener: VerifyListener;
   /** See WalkOptions. */
   readonly tailsElsewhere?: boolean;
+  readonly from?: VerifyMark | undefined;
+  readonly onSeam?: ((mark: () => VerifyMark) => void) | undefined;
 }
 
 export interface VerifyListener {
@@ -51,11 +55,19 @@ export interface VerifyListener {
 
 /** Walks `source` to its end and checks everything. Throws SystemError and Bug only. */
 export function verifyStream(source: Source, options: VerifyOptions): VerifyReport {
-  if (options.format === undefined && isBackChannel(source)) {
+  const { from, onSeam } = options;
+  if (options.format === undefined && from === undefined && isBackChannel(source)) {
     return verifyBackChannel(source, options);
   }
   const visitor = new Verifier(options);
-  const end = walk(source, visitor, options);
+  if (from !== undefined) visitor.restore(from);
+  const end = walk(source, visitor, {
+    format: options.format,
+    onProgress: options.onProgress,
+    tailsElsewhere: options.tailsElsewhere ?? false,
+    from: from?.walk,
+    onSeam: onSeam && ((walkMark) => onSeam(() => visitor.mark(walkMark()))),
+  });
   return visitor.report(end, { input: source.name, compression: options.compression });
 }
 
@@ -110,6 +122,27 @@ class Verifier implements Visitor {
         return facts.libxc.image.domainType === DOMAIN_PV;
       },
     });
+  }
+
+  /** Between two records. */
+  mark(walkMark: VerifyMark["walk"]): VerifyMark {
+    const { log, config, configIsJson, libxc, libxl } = this;
+    return {
+      walk: walkMark,
+      log: { ...log.state, findings: log.findings.map(findingMark) },
+      config: { type: config.type ?? null, name: config.name ?? null },
+      configIsJson,
+      libxc: v.parse(VerifyMarkSchema.entries.libxc, libxc.state),
+      libxl: libxl.state,
+    };
+  }
+
+  restore({ log, config, configIsJson, libxc, libxl }: VerifyMark): void {
+    this.log.restore(log);
+    this.config = { type: config.type ?? undefined, name: config.name ?? undefined };
+    this.configIsJson = configIsJson;
+    this.libxc.restore(libxc);
+    this.libxl.restore(libxl);
   }
 
   header(header: HeaderEvent, piece: Piece): void {

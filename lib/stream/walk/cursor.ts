@@ -28,6 +28,19 @@ export interface CursorOptions {
   /** Called as the walk goes on, with the absolute offset. */
   readonly onProgress: (position: number) => void;
   readonly legacy: LegacyHints | undefined;
+  /** Told of each place between two records that a walk can go on from. */
+  readonly onSeam: ((seam: Seam) => void) | undefined;
+}
+
+/** A place between two records of libxl's or libxc's, and what the walk knows there. */
+export interface Seam {
+  /** "tail": libxl's records behind a libxc CHECKPOINT; "states": behind its CHECKPOINT_END. */
+  readonly within: "libxl" | "libxc" | "tail" | "states";
+  /**
+   * So far: LIBXC_CONTEXT records (libxl), unknown optional records of this round (libxc),
+   * CHECKPOINT_STATE records of this checkpoint (states).
+   */
+  readonly count: number;
 }
 
 /** What the caller knows of a legacy stream, which says nothing of it itself. */
@@ -45,12 +58,19 @@ export class Cursor {
   readonly legacy: LegacyHints;
   recordNumber = 0;
   private readonly onProgress: (position: number) => void;
+  private readonly onSeam: ((seam: Seam) => void) | undefined;
 
-  constructor({ source, visitor, onProgress, legacy }: CursorOptions) {
+  constructor({ source, visitor, onProgress, legacy, onSeam }: CursorOptions) {
+    this.onSeam = onSeam;
     this.source = source;
     this.visitor = visitor;
     this.onProgress = onProgress;
     this.legacy = legacy ?? NO_HINTS;
+  }
+
+  /** Announces a place that another walk could go on from. */
+  seam(within: Seam["within"], count: number): void {
+    this.onSeam?.({ within, count });
   }
 
   get position(): number {

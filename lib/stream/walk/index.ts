@@ -10,5 +10,7 @@ export type {
   Visitor,
   Want,
 } from "./visitor.ts";
+export { WalkMarkSchema } from "./mark.ts";
+export type { WalkMark } from "./mark.ts";
 export { walk } from "./walk.ts";
 export type { Trailing, WalkEnd, WalkOptions } from "./walk.ts";

@@ -42,10 +42,13 @@ export function walkLibxcHeaders(cursor: Cursor): void {
   cursor.header(DOMAIN_HEADER, cursor.place("libxc", "domain_header"));
 }
 
-/** Records up to and including END or CHECKPOINT; tells which. */
-export function walkLibxcRecords(cursor: Cursor): "end" | "checkpoint" {
-  let unknownOptional = 0;
-  for (;;) {
+/**
+ * Records up to and including END or CHECKPOINT; tells which. `unknownOptional`: so many such
+ * records came before, in the same round.
+ */
+export function walkLibxcRecords(cursor: Cursor, unknownOptional: number): "end" | "checkpoint" {
+  for (let unknown = unknownOptional; ;) {
+    cursor.seam("libxc", unknown);
     const record = takeRecordHeader(cursor);
     if (record.type === LIBXC.pageData.type) walkPageData(cursor, record);
     else cursor.body(record, sizeOf(libxcRecordOf(record.type)?.head ?? {}));
@@ -53,7 +56,7 @@ export function walkLibxcRecords(cursor: Cursor): "end" | "checkpoint" {
     cursor.visitor.recordEnd(record);
     if (record.type === LIBXC.end.type) return "end";
     if (record.type === LIBXC.checkpoint.type) return "checkpoint";
-    if (isOptionalType(record.type) && ++unknownOptional > UNKNOWN_OPTIONAL_MAX) {
+    if (isOptionalType(record.type) && ++unknown > UNKNOWN_OPTIONAL_MAX) {
       const expected = `at most ${UNKNOWN_OPTIONAL_MAX} unknown optional records`;
       throw cursor.fail(record, { field: "type", expected, found: "one more" });
     }

@@ -18,11 +18,23 @@ import {
   RECORD_HEADER,
 } from "../libxl/index.ts";
 import { nextPhase, type Phase, type PhaseEvent, refusalOf } from "../phases.ts";
-import type { Cursor } from "./cursor.ts";
+import type { Cursor, Seam } from "./cursor.ts";
 import { walkLibxcHeaders, walkLibxcRecords } from "./libxc.ts";
 import type { StreamRecord } from "./visitor.ts";
 
 const RECORD_HEADER_BYTES = sizeOf(RECORD_HEADER);
+
+const ROUND_START: Seam = { within: "libxc", count: 0 };
+
+/** What a walk that goes on knows of how far the stream got. */
+export interface ProgressMark {
+  readonly phase: Phase;
+  readonly layer: Progress["layer"];
+  readonly checkpoints: number;
+  readonly lastCheckpointEnd: number | null;
+  readonly isCheckpointed: boolean;
+  readonly isColo: boolean;
+}
 
 /**
  * How far a stream got: kept up to date while it is walked, so that it is right whenever it ends.
@@ -46,6 +58,16 @@ export class Progress {
     this.tailsElsewhere = tailsElsewhere;
   }
 
+  /** As another walk had it. */
+  restore(known: ProgressMark): void {
+    this.phase = known.phase;
+    this.layer = known.layer;
+    this.checkpoints = known.checkpoints;
+    this.lastCheckpointEnd = known.lastCheckpointEnd ?? undefined;
+    this.isCheckpointed = known.isCheckpointed;
+    this.isColo = known.isColo;
+  }
+
   step(event: PhaseEvent): void {
     const next = nextPhase(this.phase, event);
     assert(next, `phases: ${event} can happen in ${this.phase}`);
@@ -66,12 +88,26 @@ export function walkLibxl(cursor: Cursor, progress: Progress): void {
       found: `${hex(options)}: written on a big-endian host`,
     });
   }
-  let hasContext = false;
-  for (;;) {
+  walkLibxlRecords(cursor, progress, 0);
+}
+
+/** From a seam on, as far as the stream goes. `hasLibxl`: libxl's records are around libxc's. */
+export function resumeLibxl(
+  cursor: Cursor,
+  progress: Progress,
+  { seam, hasLibxl }: { readonly seam: Seam; readonly hasLibxl: boolean },
+): void {
+  if (seam.within !== "libxl" && walkRounds(cursor, progress, seam) === "remus ended") return;
+  if (hasLibxl) walkLibxlRecords(cursor, progress, seam.within === "libxl" ? seam.count : 1);
+}
+
+function walkLibxlRecords(cursor: Cursor, progress: Progress, before: number): void {
+  for (let contexts = before; ;) {
+    cursor.seam("libxl", contexts);
     const record = walkLibxlRecord(cursor, progress);
     if (record.type === LIBXL.end.type) return;
     if (record.type !== LIBXL.libxcContext.type) continue;
-    if (hasContext) {
+    if (contexts > 0) {
       const found = "another one";
       throw cursor.fail(record, {
         field: "type",
@@ -79,7 +115,7 @@ export function walkLibxl(cursor: Cursor, progress: Progress): void {
         found,
       });
     }
-    hasContext = true;
+    contexts++;
     if (walkLibxc(cursor, progress) === "remus ended") return;
   }
 }
@@ -91,22 +127,34 @@ export function walkLibxl(cursor: Cursor, progress: Progress): void {
 export function walkLibxc(cursor: Cursor, progress: Progress): "end" | "remus ended" {
   progress.layer = "libxc";
   walkLibxcHeaders(cursor);
-  while (walkLibxcRecords(cursor) === "checkpoint") {
-    if (progress.tailsElsewhere) passCheckpoint(cursor, progress);
-    else walkCheckpointTail(cursor, progress);
-    if (!takeCheckpointStates(cursor, progress)) return "remus ended";
-    progress.layer = "libxc";
+  return walkRounds(cursor, progress, ROUND_START);
+}
+
+/** From a seam within an image on. */
+function walkRounds(cursor: Cursor, progress: Progress, from: Seam): "end" | "remus ended" {
+  for (let seam = from; ; seam = ROUND_START) {
+    if (seam.within === "libxc") {
+      progress.layer = "libxc";
+      if (walkLibxcRecords(cursor, seam.count) === "end") break;
+    }
+    if (seam.within !== "states") {
+      if (progress.tailsElsewhere) passCheckpoint(cursor, progress);
+      else walkCheckpointTail(cursor, progress, seam.within === "tail");
+    }
+    if (!takeCheckpointStates(cursor, progress, seam.within === "states" ? seam.count : 0))
+      return "remus ended";
   }
   progress.layer = "libxl";
   return "end";
 }
 
 /** libxl's records between a libxc CHECKPOINT and CHECKPOINT_END. */
-function walkCheckpointTail(cursor: Cursor, progress: Progress): void {
+function walkCheckpointTail(cursor: Cursor, progress: Progress, isBegun: boolean): void {
   progress.isCheckpointed = true;
   progress.layer = "libxl";
-  progress.step("libxc_checkpoint");
+  if (!isBegun) progress.step("libxc_checkpoint");
   for (;;) {
+    cursor.seam("tail", 0);
     const record = walkLibxlRecord(cursor, progress);
     if (record.type === LIBXL.checkpointEnd.type) break;
     progress.step("record");
@@ -134,9 +182,10 @@ function completeCheckpoint(cursor: Cursor, progress: Progress): void {
  * X86_PV_VCPU_EXTENDED; the length, and that no libxc round begins with a vcpu, tell them apart.
  * False where the input ends here.
  */
-function takeCheckpointStates(cursor: Cursor, progress: Progress): boolean {
-  let states = 0; // The primary sends NEW, once.
-  for (;;) {
+function takeCheckpointStates(cursor: Cursor, progress: Progress, before: number): boolean {
+  for (let states = before; ;) {
+    // The primary sends NEW, once.
+    cursor.seam("states", states);
     const got = cursor.source.peek(RECORD_HEADER_BYTES);
     if (got === 0) {
       progress.endedAtCheckpoint = true;

@@ -9,7 +9,8 @@ import { type EndedIn, onTruncation, type StreamKind, type TruncationOutcome } f
 import { GO_MESSAGE } from "../xl/index.ts";
 import { Cursor, EndOfInput, type LegacyHints } from "./cursor.ts";
 import { walkLegacy } from "./legacy.ts";
-import { Progress, walkLibxc, walkLibxl } from "./libxl.ts";
+import { Progress, resumeLibxl, walkLibxc, walkLibxl } from "./libxl.ts";
+import { markOf, type WalkMark } from "./mark.ts";
 import type { Visitor } from "./visitor.ts";
 import { walkXapi } from "./xapi.ts";
 import { walkXlHeader } from "./xl.ts";
@@ -24,6 +25,10 @@ export interface WalkOptions {
    * from the same descriptor, or writes them there. So a save helper sees the stream.
    */
   readonly tailsElsewhere?: boolean;
+  /** Goes on from there: the source's position is the mark's. */
+  readonly from?: WalkMark | undefined;
+  /** Told of each place between two records of libxl's or libxc's that a walk can go on from. */
+  readonly onSeam?: ((mark: () => WalkMark) => void) | undefined;
 }
 
 /** What stands behind a stream's end. It belongs to somebody else: named, never an error. */
@@ -56,19 +61,33 @@ export interface WalkEnd {
 
 /** Walks the whole source. Throws only what is not about the stream itself (SystemError, Bug). */
 export function walk(source: Source, visitor: Visitor, options: WalkOptions): WalkEnd {
-  const cursor = new Cursor({
+  const { from, onSeam } = options;
+  const progress = new Progress(options.tailsElsewhere ?? false);
+  let format = options.format;
+  const cursor: Cursor = new Cursor({
     source,
     visitor,
     onProgress: options.onProgress,
     legacy: options.legacy,
+    onSeam:
+      onSeam === undefined
+        ? undefined
+        : (seam) => {
+            if (format !== "xl" && format !== "libxl" && format !== "libxc") return;
+            const known = format;
+            onSeam(() => markOf(cursor, progress, { format: known, seam }));
+          },
   });
-  const progress = new Progress(options.tailsElsewhere ?? false);
-  let format = options.format;
   let stop: StreamError | undefined;
   let isInterrupted = false;
   try {
-    format ??= detect(cursor);
-    walkFormat(cursor, progress, format);
+    if (from === undefined) {
+      format ??= detect(cursor);
+      walkFormat(cursor, progress, format);
+    } else {
+      format = from.format;
+      goOn(cursor, progress, from);
+    }
   } catch (error) {
     if (error instanceof StreamError) stop = error;
     else if (error instanceof Interrupted) isInterrupted = true;
@@ -120,6 +139,12 @@ function walkFormat(cursor: Cursor, progress: Progress, format: Format): void {
     case "legacy":
       return walkLegacy(cursor, { inXl: false });
   }
+}
+
+function goOn(cursor: Cursor, progress: Progress, { format, seam, ...known }: WalkMark): void {
+  cursor.recordNumber = known.recordNumber;
+  progress.restore(known);
+  resumeLibxl(cursor, progress, { seam, hasLibxl: format !== "libxc" });
 }
 
 function outcomeOf(progress: Progress, isTruncated: boolean): TruncationOutcome | undefined {
