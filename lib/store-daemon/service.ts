@@ -7,7 +7,7 @@
 //
 // Or it is the successor of a daemon that is being replaced: then all of these come from that one.
 
-import { RefusedError } from "../base/index.ts";
+import { RefusedError, SystemError } from "../base/index.ts";
 import {
   type Claimed,
   claimHandover,
@@ -188,7 +188,7 @@ class Service {
       store: storeOptions(options),
       log: options.log,
     });
-    const pidFile = optional(options.pidFile, (path) => new PidFile(path, process.pid, undefined));
+    const pidFile = optional(options.pidFile, (path) => pidFileOrNone(path, options.log));
     this.running = { loop, ...heir, pidFile, asker: undefined };
     if (dump.kind === "oxenstored") this.owed = new OwedResult("OK", connections);
     this.replaceable(this.running, 0);
@@ -350,6 +350,17 @@ function storeOptions(options: ServiceOptions): StoreOptions {
   const { privilegedDomid, ownDomid: storeDomid, quotas, keepOrphans } = options;
   const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
   return { privilegedDomid, storeDomid, seed, quotas, keepOrphans };
+}
+
+/** Clients that are there already do without it. */
+function pidFileOrNone(path: string, log: ServiceOptions["log"]): PidFile | undefined {
+  try {
+    return new PidFile(path, process.pid, undefined);
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof RefusedError)) throw error;
+    log(error.message);
+    return undefined;
+  }
 }
 
 function openHypervisor(

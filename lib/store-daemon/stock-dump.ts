@@ -11,6 +11,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { RefusedError } from "../base/index.ts";
+import { StreamError } from "../bytes/index.ts";
 import {
   closeOnExec,
   descriptorTarget,
@@ -53,14 +54,14 @@ export const stockDump = (kind: StockKind, runFolder: string): StockDump => ({
   path: join(runFolder, FILE[kind]),
 });
 
-/** Reads and verifies all of it. Throws SystemError, StreamError, RefusedError. */
+/** Reads and verifies all of it. Throws SystemError, RefusedError. */
 export function readStockDump({ kind, path }: StockDump): StoreState {
   using file = openForReading(path);
   const { size } = statOf(file.number);
   if (size > DUMP_BYTES_MAX) {
     throw unfit(path, `wanted at most ${DUMP_BYTES_MAX} bytes, found ${size}`);
   }
-  const { state, format } = decodeState(new Uint8Array(readFileSync(file.number)));
+  const { state, format } = decoded(path, new Uint8Array(readFileSync(file.number)));
   if (!FORMATS[kind].includes(format)) {
     throw unfit(path, `wanted ${FORMATS[kind].join(" or ")}, found ${format}`);
   }
@@ -76,6 +77,15 @@ export function readStockDump({ kind, path }: StockDump): StoreState {
   }
   for (const connection of state.connections) checkMessages(path, connection);
   return state;
+}
+
+function decoded(path: string, bytes: Uint8Array) {
+  try {
+    return decodeState(bytes);
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error;
+    throw unfit(path, error.message);
+  }
 }
 
 const unfit = (path: string, why: string): RefusedError =>

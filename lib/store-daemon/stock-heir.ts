@@ -38,7 +38,7 @@ export type StockHeir = Pick<Running, "memory" | "hypervisor" | "listeners" | "d
   readonly connections: readonly number[];
 };
 
-/** Takes everything over; serving is yet to begin. Throws SystemError, StreamError, RefusedError. */
+/** Takes everything over; serving is yet to begin. Throws SystemError, RefusedError. */
 export function stockHeir({ dump, log, ...parts }: StockHeirParts): StockHeir {
   const state = readStockDump(dump);
   const { socketFd, eventChannelFd, domainExceptionPort } = state.global;
