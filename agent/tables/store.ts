@@ -13,8 +13,9 @@ export const STORE_COMMANDS: readonly CommandSpec[] = [
         "oxenstored, and then takes their options. In the foreground unless told otherwise; " +
         "SIGTERM ends it, SIGHUP opens its logs anew.",
       "The store stands in memory that a service manager can keep (FDSTORE): the next program " +
-        "goes on with it, also after a crash. Sockets that come from the manager (LISTEN_FDS) " +
-        "are served in place of --socket.",
+        "goes on with it, also after a crash, and with the connections that were idle. Sockets " +
+        "that come from the manager (LISTEN_FDS) are served in place of --socket. SIGTERM leaves " +
+        "the store in a file beside the socket, SOCKET.arena, for the next start.",
     ],
     options: [
       {
