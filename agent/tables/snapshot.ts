@@ -141,6 +141,11 @@ export const SNAPSHOT_COMMANDS: readonly CommandSpec[] = [
         summary: "external (default), internal or clone",
       },
       { name: "overlay-dir", value: "DIR", summary: "where the copies of clones are" },
+      {
+        name: "memory",
+        value: "FILE",
+        summary: "restore the guest of libxl whose memory the snapshot kept there",
+      },
       ...SHARED,
     ],
     load: () => import("../commands/snapshot/revert.ts"),

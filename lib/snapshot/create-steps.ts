@@ -3,7 +3,8 @@
 //     stage      every overlay is made and opened beside its disk; guests know nothing of it
 //     memory     of guests whose memory belongs to the snapshot: all but the last rest goes out
 //     sync       what guests have written goes to the disk while they run: stopping them would wait
-//     pause      several guests stand still together; a single one needs not, QEMU drains its disks
+//     pause      several guests stand still together; of a single one QEMU drains the disks.
+//                A guest of libxl whose memory is kept is saved by xl, which leaves it paused
 //     switch     one transaction a guest, all sent at the same time
 //     memory     the rest
 //     go on      all at the same time
@@ -31,6 +32,7 @@ import { memorySteps } from "./memory.ts";
 import { isGone, type Monitor } from "./monitor.ts";
 import { goOn, pause, problemOfAgent, unknownCommands } from "./pause.ts";
 import { SnapshotRefusal } from "./refusal.ts";
+import type { SavedMemory } from "./saved-memory.ts";
 import type { Running, StepContext } from "./step-context.ts";
 import { forgetReplaced } from "./replaced-file.ts";
 
@@ -53,7 +55,7 @@ export function createSteps(context: StepContext): Steps {
     stages,
     memory.begin,
     paused.length === 0 ? [] : [syncStep(paused)],
-    paused.map((one) => pauseStep(context, one, clocks)),
+    paused.map((one) => pauseStep(context, one, { clocks, saved: memory.saves.get(one.emulator) })),
     running.map((one) => switchStep(context, one)),
     memory.finish,
     paused.map((one) => goOnStep(context, one, clocks)),
@@ -154,8 +156,13 @@ async function syncPath(path: string): Promise<void> {
   }
 }
 
-function pauseStep({ limits }: StepContext, running: Running, clocks: Map<string, number>): Step {
+function pauseStep(
+  { limits }: StepContext,
+  running: Running,
+  around: { readonly clocks: Map<string, number>; readonly saved: SavedMemory | undefined },
+): Step {
   const { emulator, monitor } = running;
+  const { clocks, saved } = around;
   return {
     name: `pause ${emulator.name}`,
     async check() {
@@ -164,7 +171,7 @@ function pauseStep({ limits }: StepContext, running: Running, clocks: Map<string
     },
     async execute() {
       clocks.set(emulator.name, performance.now());
-      await pause({ ...running, limits });
+      await pause({ ...running, limits }, saved);
     },
     cancel: () => withoutQemuIfGone(monitor, (one) => goOn({ emulator, monitor: one, limits })),
   };

@@ -17,6 +17,7 @@ import { readChain } from "./image-chain.ts";
 import { SnapshotRefusal } from "./refusal.ts";
 import { startStorageDaemon } from "./storage-daemon.ts";
 import { disksBehindBackends } from "./xen-backends.ts";
+import { domainState, hasXl } from "./xl-toolstack.ts";
 
 export const STOPPED = "stopped disks";
 
@@ -80,7 +81,7 @@ async function openGuest(
   try {
     monitor = await openMonitor(address, limits);
     // One question after the other: QEMU serves the guest's disks in between.
-    const status = await queryStatus(monitor);
+    const status = await statusOf(address, monitor);
     const jobs = await queryJobs(monitor);
     const all = await queryDisks(monitor);
     const isDrive = (name: string) => all.some(({ names }) => names.includes(name));
@@ -103,6 +104,13 @@ async function openGuest(
     await monitor?.close();
     return undefined;
   }
+}
+
+/** QEMU says nothing of what `xl pause` did. */
+async function statusOf(address: MonitorAddress, monitor: Monitor): Promise<string> {
+  const status = await queryStatus(monitor);
+  if (address.kind !== "libxl" || status !== "running" || !hasXl()) return status;
+  return (await domainState(address.domid)) ?? status;
 }
 
 function chosenDisks(

@@ -116,12 +116,21 @@ const RevertedDiskSchema = v.object({
   stem: v.string(),
 });
 export type RevertedDisk = v.InferOutput<typeof RevertedDiskSchema>;
+const RevertedMemorySchema = v.object({
+  /** An xl save file. */
+  path,
+  /** The name in its config. */
+  domain: v.string(),
+});
+export type RevertedMemory = v.InferOutput<typeof RevertedMemorySchema>;
 export const RevertPlanSchema = v.object({
   operation: v.literal("revert"),
   group: v.pipe(v.string(), v.uuid()),
   snapshot: v.string(),
   kind: v.picklist(KINDS),
   made: v.string(),
+  /** A guest of libxl that is restored with the disks. */
+  memory: v.optional(v.nullable(RevertedMemorySchema), null),
   disks: v.array(RevertedDiskSchema),
 });
 export type RevertPlan = v.InferOutput<typeof RevertPlanSchema>;

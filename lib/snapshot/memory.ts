@@ -7,7 +7,8 @@
 // snapshot-save cleans up by name and can delete an older snapshot; it is not used.)
 //
 // The file is what QEMU takes as -incoming "exec:cat FILE". QEMU connects to a socket of ours: that
-// needs no shell on its side, and works with every version since 4.0.
+// needs no shell on its side, and works with every version since 4.0. Guests of libxl are saved by
+// xl instead: see saved-memory.ts.
 
 import { chmodSync, existsSync, rmSync, statSync } from "node:fs";
 import * as v from "valibot";
@@ -19,6 +20,7 @@ import { isGone, isRefused, type Monitor } from "./monitor.ts";
 import { goOn } from "./pause.ts";
 import { removeFile } from "./replaced-file.ts";
 import { SnapshotRefusal } from "./refusal.ts";
+import { SavedMemory, savedMemoryStep } from "./saved-memory.ts";
 
 const POLL_MS = 5;
 /** Memory that changes faster than it goes out never ends: then the guest has to be stopped. */
@@ -44,15 +46,28 @@ const Migration = v.looseObject({
 interface Steps {
   readonly begin: readonly Step[];
   readonly finish: readonly Step[];
+  /** Of guests of libxl, whose save is their pause. */
+  readonly saves: ReadonlyMap<PlannedEmulator, SavedMemory>;
 }
 
 export function memorySteps(context: StepContext): Steps {
+  const saves = new Map<PlannedEmulator, SavedMemory>();
+  const savedBegin: Step[] = [];
   const receivers = context.running.flatMap((running) => {
-    const path = running.emulator.memory;
-    return path === null ? [] : [{ running, path, receiver: new Receiver(path) }];
+    const { memory: path, address } = running.emulator;
+    if (path === null) return [];
+    if (address?.kind !== "libxl") return [{ running, path, receiver: new Receiver(path) }];
+    const saved = new SavedMemory(path, address.domid);
+    saves.set(running.emulator, saved);
+    savedBegin.push(savedMemoryStep(running, saved, address.domid));
+    return [];
   });
   return {
-    begin: receivers.map(({ running, receiver }) => beginStep(context, running, receiver)),
+    saves,
+    begin: [
+      ...savedBegin,
+      ...receivers.map(({ running, receiver }) => beginStep(context, running, receiver)),
+    ],
     finish: receivers.map(({ running, path, receiver }) => ({
       name: `memory of ${running.emulator.name}, last part`,
       async execute() {

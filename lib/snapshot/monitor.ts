@@ -16,6 +16,8 @@ export interface Monitor {
    * replies; QEMU runs them in order.
    */
   execute(command: string, given?: Arguments, timeoutMs?: number): Promise<unknown>;
+  /** Lets others use it until the next command: QEMU talks to one at a time. */
+  release(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -83,6 +83,12 @@ class ReopeningMonitor implements Monitor {
     }
   }
 
+  async release(): Promise<void> {
+    const { inner } = this;
+    this.inner = undefined;
+    await inner?.close();
+  }
+
   async close(): Promise<void> {
     this.isClosed = true;
     await this.inner?.close();
@@ -147,6 +153,10 @@ class VirshMonitor implements Monitor {
     if (!isLate) return { status, stdout, stderr };
     const what = `Cannot use ${this.name}: no reply to ${command} within ${limitMs} ms`;
     throw new MonitorError(what, { failure: "lost" });
+  }
+
+  release(): Promise<void> {
+    return Promise.resolve();
   }
 
   close(): Promise<void> {

@@ -3,7 +3,8 @@
 //
 // The guest agent makes the guest's file systems clean on disk. It does not hold back what writes
 // to a disk directly, so the guest is stopped as well: only then is the order of writes kept over
-// several guests.
+// several guests. QEMU stops a guest that it runs; the processors of a guest of libxl belong to the
+// hypervisor, and xl pauses them.
 
 import * as v from "valibot";
 import { queryStatus } from "./block-facts.ts";
@@ -11,6 +12,8 @@ import type { PlannedEmulator } from "./group-plan.ts";
 import { isGone, isRefused, type Monitor, MonitorError } from "./monitor.ts";
 import type { MonitorLimits } from "./open-monitor.ts";
 import { connectGuestAgent } from "./qmp-client.ts";
+import type { SavedMemory } from "./saved-memory.ts";
+import { runXl, unpauseDomain } from "./xl-toolstack.ts";
 
 /** A guest's file systems may have much to write first; Windows gives up at 10 s by itself. */
 const FREEZE_MS = 15_000;
@@ -36,25 +39,40 @@ export async function problemOfAgent({ emulator, limits }: Paused): Promise<stri
   }
 }
 
-export async function pause({ emulator, monitor, limits }: Paused): Promise<void> {
+/** `saved`: the guest of libxl is saved at this moment. */
+export async function pause(
+  { emulator, monitor, limits }: Paused,
+  saved: SavedMemory | undefined,
+): Promise<void> {
   if (emulator.guest_agent !== null) {
     await withAgent(emulator.guest_agent, limits, (agent) =>
       agent.execute("guest-fsfreeze-freeze", undefined, FREEZE_MS),
     );
   }
-  await monitor?.execute("stop");
+  const domid = domainOf(emulator);
+  if (domid === undefined) await monitor?.execute("stop");
+  else if (saved !== undefined) await saved.saveAndPause(monitor);
+  else await runXl(["pause", String(domid)]);
 }
+
+/** Only the hypervisor can stop the processors of a guest of libxl. */
+const domainOf = ({ address }: PlannedEmulator): number | undefined =>
+  address?.kind === "libxl" ? address.domid : undefined;
 
 /** Lets the guest go on, if it was running before and is paused now. */
 export async function goOn({ emulator, monitor, limits }: Paused): Promise<void> {
-  if (!emulator.was_running || monitor === undefined) return;
-  try {
-    const status = await queryStatus(monitor);
-    if (status === "paused" || status === "postmigrate") await monitor.execute("cont");
-    if (emulator.guest_agent !== null) await thaw(emulator.guest_agent, limits);
-  } catch (error) {
-    if (!isGone(error)) throw error; // A guest that ended needs nothing more.
+  if (!emulator.was_running) return;
+  const domid = domainOf(emulator);
+  if (monitor !== undefined) {
+    try {
+      const status = await queryStatus(monitor);
+      if (status === "paused" || status === "postmigrate") await monitor.execute("cont");
+      if (emulator.guest_agent !== null) await thaw(emulator.guest_agent, limits);
+    } catch (error) {
+      if (!isGone(error)) throw error; // A guest that ended needs nothing more.
+    }
   }
+  if (domid !== undefined && emulator.pauses) await unpauseDomain(domid);
 }
 
 /** A moment in which a guest writes nothing. It goes on only if it was running. */

@@ -187,6 +187,11 @@ class Client implements Monitor {
     this.breakOff(this.failed("gone", "the connection was closed"));
   }
 
+  /** A connection cannot be taken up again: who may release it opens it anew, see open-monitor. */
+  release(): Promise<void> {
+    return Promise.resolve();
+  }
+
   close(): Promise<void> {
     assert(this.waiting.size === 0, "nobody waits for a reply when a monitor is closed");
     this.end();

@@ -6,10 +6,12 @@ import { changesOfDelete, deleteOn } from "./delete.ts";
 import type { DeletePlan, DeletingEmulator, RevertPlan } from "./group-plan.ts";
 import type { Monitor } from "./monitor.ts";
 import { attempt, type Context, reach, type RecoverResult } from "./recover-context.ts";
+import { removeRestored } from "./restored-memory.ts";
 import { finishRevert, revertDisk, undoRevert } from "./revert.ts";
 import { becomesFree } from "./stopped-image.ts";
 import { startStorageDaemon } from "./storage-daemon.ts";
 import { SnapshotRefusal } from "./refusal.ts";
+import { unpauseDomain } from "./xl-toolstack.ts";
 
 export async function finishDelete(plan: DeletePlan, context: Context): Promise<RecoverResult> {
   const { actions, limits } = context;
@@ -73,6 +75,16 @@ export async function recoverRevert(plan: RevertPlan, context: Context): Promise
   const { actions, isSwitched } = context;
   const failures: string[] = [];
   const isForward = plan.kind === "internal" || isSwitched;
+  const { memory } = plan;
+  if (memory !== null && !isSwitched) {
+    // Its QEMU has the images open that change places again.
+    const isGone = await attempt(failures, () => removeRestored(memory));
+    if (!isGone) {
+      actions.push(...failures);
+      return "stuck";
+    }
+    actions.push(`domain "${memory.domain}" is not restored`);
+  }
   for (const disk of plan.disks) {
     const isDone = await attempt(failures, async () => {
       if (!isForward) return undoRevert(plan, disk);
@@ -81,6 +93,10 @@ export async function recoverRevert(plan: RevertPlan, context: Context): Promise
     });
     const now = isForward ? `is back at "${plan.snapshot}"` : "is as it was before";
     if (isDone) actions.push(`disk "${disk.name}" ${now}`);
+  }
+  if (memory !== null && isSwitched) {
+    const isGoing = await attempt(failures, () => unpauseDomain(memory.domain));
+    if (isGoing) actions.push(`domain "${memory.domain}" goes on`);
   }
   actions.push(...failures);
   if (failures.length > 0) return "stuck";

@@ -27,6 +27,7 @@ import type { MonitorLimits } from "./open-monitor.ts";
 import { goOn } from "./pause.ts";
 import { readQcow2 } from "./qcow2-image.ts";
 import { forgetReplaced } from "./replaced-file.ts";
+import { waitForSave } from "./xl-toolstack.ts";
 
 export interface Recovered {
   readonly journal: string;
@@ -100,6 +101,10 @@ async function recoverCreate(plan: CreatePlan, context: Context): Promise<Recove
   try {
     const failed: string[] = [];
     for (const emulator of plan.emulators) {
+      const { address, memory } = emulator;
+      if (memory !== null && address?.kind === "libxl") {
+        await attempt(failed, () => waitForSave(address.domid, limits.replyMs));
+      }
       await attempt(failed, async () => {
         reached.push({ emulator, monitor: await reach(emulator.address, limits) });
       });
@@ -170,7 +175,8 @@ const undo: Work = async (plan, reached, { actions, limits }) => {
   const failures: string[] = [];
   await attempt(failures, () => applyToConfig(plan, "back"));
   for (const { emulator, monitor } of reached) {
-    if (emulator.memory !== null && monitor !== undefined) {
+    const isMigrated = emulator.memory !== null && emulator.address?.kind !== "libxl";
+    if (isMigrated && monitor !== undefined) {
       await attempt(failures, () => stopMigration(monitor));
     }
     await attempt(failures, () => removeMemory(plan, emulator));

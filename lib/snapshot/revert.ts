@@ -4,6 +4,7 @@
 // an exchange of two names. Clone: a copy of the copy does. Both can be undone until the last disk
 // has changed places, and are. Internal: QEMU copies the snapshot's tables over the disk's own,
 // which nothing brings back: that goes forward only, and is finished by recover if it must be.
+// A guest of libxl whose memory was kept is restored with its disks, see restored-memory.ts.
 
 import { randomUUID } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
@@ -25,6 +26,7 @@ import { refuseOthersOn } from "./overlays-on.ts";
 import { makeClone, trialProblem } from "./reflink.ts";
 import { SnapshotRefusal } from "./refusal.ts";
 import { removeFile } from "./replaced-file.ts";
+import { planMemory, restoreStep } from "./restored-memory.ts";
 import { isImageFree, qemuImg } from "./stopped-image.ts";
 
 export interface RevertOptions {
@@ -32,6 +34,8 @@ export interface RevertOptions {
   readonly kind: Kind;
   /** Where overlays and copies were put; undefined: beside their images. */
   readonly folder: string | undefined;
+  /** The xl save file of the guest that comes back with its disks. */
+  readonly memory: string | undefined;
   readonly nowMs: number;
 }
 
@@ -46,7 +50,7 @@ export async function revertGroup(
   options: RevertOptions,
   around: Conditions,
 ): Promise<Reverted> {
-  const { plan, reasons } = makeRevertPlan(spec, options);
+  const { plan, reasons } = await makeRevertPlan(spec, options);
   using locks = lockImages(
     plan.disks.map(({ name, image }) => ({ name, image, identity: identityOf(image) })),
   );
@@ -58,9 +62,10 @@ export async function revertGroup(
     cancel: () => undoRevert(plan, disk),
     commit: () => finishRevert(disk),
   }));
+  const restore = plan.memory === null ? [] : [restoreStep(plan, plan.memory)];
   using journal = fileJournal(around.journals, plan);
   const outcome = await runTransition({
-    steps: [{ name: "group", check: () => told }, ...steps],
+    steps: [{ name: "group", check: () => told }, ...steps, ...restore],
     journal,
     onFailure: plan.kind === "internal" ? "forward" : "cancel",
     ...(around.interrupt === undefined ? {} : { interrupt: around.interrupt }),
@@ -69,7 +74,7 @@ export async function revertGroup(
   return { plan, outcome };
 }
 
-function makeRevertPlan(spec: GroupSpec, options: RevertOptions) {
+async function makeRevertPlan(spec: GroupSpec, options: RevertOptions) {
   const { snapshot, kind, nowMs } = options;
   const group = randomUUID();
   const reasons: Reason[] = spec.guests.map(({ name }) => ({
@@ -91,7 +96,15 @@ function makeRevertPlan(spec: GroupSpec, options: RevertOptions) {
     }
   });
   const made = new Date(nowMs).toISOString();
-  const plan: RevertPlan = { operation: "revert", group, snapshot, kind, made, disks };
+  const saved = options.memory === undefined ? undefined : await planMemory(options.memory, disks);
+  if (saved !== undefined) {
+    reasons.push(...saved.reasons);
+    // What was begun on internal snapshots goes forward, and a guest that does not start cannot.
+    const message = "the memory comes back with external snapshots or clones only";
+    if (kind === "internal") reasons.push({ subject: "--memory", message });
+  }
+  const memory = saved?.memory ?? null;
+  const plan: RevertPlan = { operation: "revert", group, snapshot, kind, made, memory, disks };
   return { plan, reasons };
 }
 

@@ -4,6 +4,7 @@ export { ConvertReportSchema, convertStream, LegacyListing } from "./convert/ind
 export type { ConvertOptions, ConvertReport } from "./convert/index.ts";
 export {
   EXPAND_STATUS,
+  FileSource,
   identityOf,
   openInput,
   rateLimiter,
@@ -115,4 +116,4 @@ export type {
   Want,
 } from "./walk/index.ts";
 export { beginRecord, NO_TAIL, writeRecord } from "./write/index.ts";
-export { BANNER } from "./xl/index.ts";
+export { BANNER, CONFIG_HEAD, CONFIG_JSON_MASK, SAVE_HEADER, SAVE_MAGIC } from "./xl/index.ts";

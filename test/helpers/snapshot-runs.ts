@@ -58,7 +58,7 @@ export function runsIn(folder: string): Runs {
       return ran(await deleteGroup(groupFromWords(words), options, around));
     },
     async revert(words, snapshot, more) {
-      const base = { snapshot, folder: undefined, nowMs: shared.nowMs };
+      const base = { snapshot, folder: undefined, memory: undefined, nowMs: shared.nowMs };
       const options: RevertOptions = { ...base, kind: "external", ...more };
       return ran(await revertGroup(groupFromWords(words), options, around));
     },

@@ -17,11 +17,12 @@ const Options = v.strictObject({
   name: v.optional(v.string()),
   kind: v.optional(v.picklist(KINDS, `wanted one of ${KINDS.join(", ")}`), "external"),
   "overlay-dir": v.optional(v.string()),
+  memory: v.optional(v.string()),
 });
 
 export async function run({ argv, spec }: Invocation): Promise<number> {
   const given = parseOptions(Options, spec, argv);
-  const { name, kind } = given;
+  const { name, kind, memory } = given;
   if (name === undefined) throw new UsageError(`Cannot run ${spec.name}: wanted --name`);
   const folder = given["overlay-dir"];
   using around = surroundings(given);
@@ -31,6 +32,7 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
       snapshot: name,
       kind,
       folder: folder === undefined ? undefined : resolve(folder),
+      memory: memory === undefined ? undefined : resolve(memory),
       nowMs: Date.now(),
     },
     around.conditions,

@@ -85,7 +85,11 @@ async function run() {
       );
     }
     case "revert":
-      return revertGroup(group, { snapshot, kind, folder: undefined, nowMs }, around);
+      return revertGroup(
+        group,
+        { snapshot, kind, folder: undefined, memory: undefined, nowMs },
+        around,
+      );
   }
 }
 
