@@ -86,6 +86,7 @@ export class Client {
   /** As it goes to another program. */
   parts(): ClientParts {
     const { outbox, pending } = this;
+    this.ring?.release(0); // From here on the copy counts.
     return {
       connection: this.connection,
       kind: this.socket === undefined ? "ring" : "socket",
@@ -109,6 +110,11 @@ export class Client {
   receive(address: number, bytes: number): number {
     if (this.socket !== undefined) return receiveNow(this.socket.number, address, bytes);
     return this.ring?.receive(address, bytes) ?? TRANSPORT.wait;
+  }
+
+  /** All that was carried out is answered: its requests need not stand on the ring any more. */
+  release(): void {
+    this.ring?.release(this.pending === undefined ? 0 : this.pendingEnd - this.pendingStart);
   }
 
   send(address: number, bytes: number): number {

@@ -11,6 +11,9 @@
 // The counters run on modulo 2^32; a byte's place is its number modulo 1024. The other side may
 // write anything there at any moment, so each counter is read once, checked, and only then used;
 // whatever it says, only these 4096 bytes are touched.
+//
+// Requests stay on the ring until they are answered: a program that is killed leaves them there for
+// the next one. Only those that fill the ring are given up before, for the guest has to go on.
 
 import type { SharedMemory } from "../sys/index.ts";
 import { copyMemory } from "../sys/index.ts";
@@ -57,6 +60,8 @@ export class Ring {
   readonly page: SharedMemory;
   /** The other side has something to see: tell it before the turn ends. */
   hasNews = false;
+  /** Bytes of requests that were received, and stand on the ring still. */
+  private taken = 0;
 
   constructor(page: SharedMemory) {
     this.page = page;
@@ -68,16 +73,27 @@ export class Ring {
     const consumed = Atomics.load(words, WORD.requestsConsumed);
     const produced = Atomics.load(words, WORD.requestsProduced);
     const waiting = (produced - consumed) >>> 0;
-    if (waiting > RING_BYTES) return RING_BROKEN;
-    const bytes = Math.min(waiting, bytesMax);
+    if (waiting > RING_BYTES || waiting < this.taken) return RING_BROKEN;
+    const bytes = Math.min(waiting - this.taken, bytesMax);
     if (bytes === 0) return RING_WAIT;
-    const at = consumed & (RING_BYTES - 1);
+    const at = (consumed + this.taken) & (RING_BYTES - 1);
     const first = Math.min(bytes, RING_BYTES - at);
     copyMemory(address, this.page.address + at, first);
     if (bytes > first) copyMemory(address + first, this.page.address, bytes - first);
+    this.taken += bytes;
+    if (waiting === RING_BYTES) this.release(0);
+    return bytes;
+  }
+
+  /** Gives back the room of all that was received but for the last `kept` bytes. */
+  release(kept: number): void {
+    const { words } = this.page;
+    const bytes = this.taken - kept;
+    if (bytes <= 0) return;
+    this.taken = kept;
+    const consumed = Atomics.load(words, WORD.requestsConsumed);
     Atomics.store(words, WORD.requestsConsumed, consumed + bytes);
     this.hasNews = true;
-    return bytes;
   }
 
   /** Puts up to `bytes` bytes of answers. Returns how many, RING_WAIT or RING_BROKEN. */
@@ -99,12 +115,11 @@ export class Ring {
     return fitting;
   }
 
-  /** Whether requests wait, or the counters are impossible. */
+  /** Whether requests wait to be received, or the counters are impossible. */
   get hasInput(): boolean {
     const { words } = this.page;
-    return (
-      Atomics.load(words, WORD.requestsConsumed) !== Atomics.load(words, WORD.requestsProduced)
-    );
+    const received = (Atomics.load(words, WORD.requestsConsumed) + this.taken) | 0;
+    return received !== Atomics.load(words, WORD.requestsProduced);
   }
 
   /** What we offer: read by the guest when it connects. */
@@ -129,6 +144,7 @@ export class Ring {
   /** After INTRODUCE: both rings empty. */
   reset(): void {
     const { words } = this.page;
+    this.taken = 0;
     Atomics.store(words, WORD.requestsConsumed, 0);
     Atomics.store(words, WORD.requestsProduced, 0);
     Atomics.store(words, WORD.answersConsumed, 0);

@@ -296,6 +296,7 @@ export class Turns {
         if (client.ring !== undefined) this.noteLate(client);
       }
     }
+    if (client.ring !== undefined && outbox.end === outbox.sent) client.release();
     if (client.ring?.hasNews ?? false) this.endings.news(client);
     if (client.waitMask !== READY_MASK.readable || outbox.end !== outbox.sent) this.settle(client);
   }

@@ -69,11 +69,12 @@ export class ServiceManager implements Disposable {
     }
   }
 
-  /** Takes messages until so many clients' sockets are stored. */
-  waitForClients(count: number): void {
-    const clients = (): number => {
-      return [...this.stored.keys()].filter((name) => name.startsWith("client-")).length;
+  /** Takes messages until so many clients' sockets are stored that are not `others`. */
+  waitForClients(count: number, others: readonly string[] = []): void {
+    const isMeant = (name: string): boolean => {
+      return name.startsWith("client-") && !others.includes(name);
     };
+    const clients = (): number => [...this.stored.keys()].filter(isMeant).length;
     const untilMs = performance.now() + NOTIFY_MS_MAX;
     while (clients() < count) {
       if (!this.poll.wait(Math.max(0, untilMs - performance.now()))) {

@@ -42,10 +42,33 @@ test("requests come out as they went in, over the end of the ring and of the cou
     expect(guest.ring.hasInput).toBe(true);
     expect(guest.ring.receive(memory.address, 4096)).toBe(sent.length);
     expect(Buffer.from(memory.bytes.subarray(0, sent.length))).toEqual(sent);
+    expect(guest.ring.hasInput).toBe(false);
+    guest.ring.release(0);
     expect(guest.get(RING.requestsConsumed)).toBe(produced);
     expect(guest.ring.hasInput).toBe(false);
     expect(guest.ring.receive(memory.address, 4096)).toBe(RING_WAIT);
   }
+});
+
+test("requests stand on the ring until they are released, a full ring only until it is received", () => {
+  using guest = newRing();
+  const put = (produced: number): void => guest.set(RING.requestsProduced, produced);
+  guest.page.bytes.set(Buffer.from("firstsecond"), RING.requests);
+  put(11);
+  expect(guest.ring.receive(memory.address, 4096)).toBe(11);
+  expect([guest.get(RING.requestsConsumed), guest.ring.hasNews]).toEqual([0, false]);
+  guest.ring.release(6);
+  expect([guest.get(RING.requestsConsumed), guest.ring.hasNews]).toEqual([5, true]);
+  put(20);
+  expect(guest.ring.receive(memory.address, 4096)).toBe(9);
+  const next = new Ring(guest.page);
+  expect(next.receive(memory.address, 4096)).toBe(15); // The program after us.
+  expect(Buffer.from(memory.bytes.subarray(0, 6)).toString()).toBe("second");
+  put(5 + 1024);
+  expect(guest.ring.receive(memory.address, 4096)).toBe(1024 - 15);
+  expect(guest.get(RING.requestsConsumed)).toBe(5 + 1024);
+  put(3);
+  expect(guest.ring.receive(memory.address, 4096)).toBe(RING_BROKEN);
 });
 
 test("answers fill the ring and no more", () => {
