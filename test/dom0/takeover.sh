@@ -13,7 +13,7 @@ ln -sf "$agent" "$PWD/$stock"
 guest=${GUESTS:-pvh32}
 program() { readlink "/proc/$(pidof "$stock")/exe"; }
 # Without what the daemons say of themselves, and guests change all the time.
-picture() { xenstore-ls -f -p | grep -vE '^/tool/xenstored|/memory/|/console/|^@' | sort; }
+picture() { xenstore-ls -f -p | grep -vE '^/tool/xenstored|/memory/|/console/|^/?@' | sort; }
 probe() { last_word "$1" '^probe: .*altogether'; }
 reads_on() {
   local before
