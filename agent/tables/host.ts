@@ -54,9 +54,9 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
         "state first, answers questions, and only then serves; until it has served, the old one " +
         "goes on if anything is wrong. Nothing waits for clients: requests in part, answers on " +
         "their way, open transactions and watches go over.",
-      "A store is also handed back to a stock daemon (--to), in the same process. What its format " +
-        "cannot carry is waited for where it passes (open transactions; for oxenstored requests " +
-        "in part and answers on their way), else named and refused.",
+      "A store is also handed back to a stock daemon (--to), in the same process. What its " +
+        "format cannot carry is waited for where it passes (open transactions; for oxenstored " +
+        "requests in part and answers on their way), else named and refused.",
       "Exit status: 0 the new program serves (or could, with --dry-run); 1 it does not, and the " +
         "old one serves on.",
     ],

@@ -5,8 +5,8 @@
 //   oxenstored    <run folder>/db           its text
 //
 // There is no way back from here, so what can be served is served: a client's descriptor that is no
-// socket is said and left out. A file that is not whole is refused, for a store that is nearly right
-// is worse than none, and stays for whoever looks into it.
+// socket is said and left out. A file that is not whole is refused, for a store that is nearly
+// right is worse than none, and stays for whoever looks into it.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -144,8 +144,8 @@ function kindAt(number: number) {
 export const whatIs = (number: number): string => `${kindAt(number)} (${descriptorTarget(number)})`;
 
 /**
- * Output as an outbox keeps it: from the beginning of a message on. The header of one that the stock
- * daemon has begun is gone; one is put there that only tells how long the rest is.
+ * Output as an outbox keeps it: from the beginning of a message on. The header of one that the
+ * stock daemon has begun is gone; one is put there that only tells how long the rest is.
  */
 export function outputOf({
   output,

@@ -2,9 +2,9 @@
 // its place, so that the pid, the environment and the descriptors are its own (stock-dump.ts).
 //
 // Nothing is made anew: no socket, no process. What its format does not carry is as after its own
-// update: transactions are over, generations are counted anew, VIRQ_DOM_EXC is bound again where the
-// dump does not name its port. Domains that have died meanwhile are found when serving begins, which
-// looks at every domain and every ring once.
+// update: transactions are over, generations are counted anew, VIRQ_DOM_EXC is bound again where
+// the dump does not name its port. Domains that have died meanwhile are found when serving begins,
+// which looks at every domain and every ring once.
 
 import { createGrowingMemory, type GrowingMemory } from "../sys/index.ts";
 import { type Host, storeFrom, type StoreMemory, type StoreOptions } from "../xenstore/index.ts";

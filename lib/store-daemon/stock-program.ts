@@ -1,5 +1,5 @@
-// Whether a binary is a stock xenstore daemon, which takes our place by its own live update. Decided
-// twice, before anything stops:
+// Whether a binary is a stock xenstore daemon, which takes our place by its own live update.
+// Decided twice, before anything stops:
 //
 //   its text   sentences of the original, both of them, and a size that fits: any program may come
 //              along here, and one that is something else is not run
@@ -76,11 +76,12 @@ export interface HelpQuestion {
 /** Asks the program for its help, and calls back later, once. */
 export function askForHelp({ loop, argv, environment, onAnswer }: HelpQuestion): void {
   const said = createMemfd("help");
-  const child = Bun.spawn([...argv, "--help"], {
-    stdio: ["ignore", said.number, said.number],
-    env: cleanEnvironment(environment),
-  });
-  child.unref();
+  const child = startedOrNot(argv, said.number, environment);
+  if (typeof child === "string") {
+    said[Symbol.dispose]();
+    loop.after(0, () => onAnswer(`Cannot use "${argv.join(" ")}": ${child}`));
+    return;
+  }
   const untilMs = monotonicMs() + ASK_MS;
   const look = (): void => {
     const { exitCode, signalCode } = child;
@@ -97,6 +98,22 @@ export function askForHelp({ loop, argv, environment, onAnswer }: HelpQuestion):
     onAnswer(`Cannot use "${argv.join(" ")}": ${what}: ${text.slice(-TOLD_CHARACTERS_MAX)}`);
   };
   loop.after(LOOK_MS, look);
+}
+
+/** What the kernel will not even start, it says at once. */
+function startedOrNot(argv: readonly string[], output: number, environment: Environment) {
+  try {
+    const child = Bun.spawn([...argv, "--help"], {
+      stdio: ["ignore", output, output],
+      env: cleanEnvironment(environment),
+    });
+    child.unref();
+    return child;
+  } catch (error) {
+    const { code, message } = error as { readonly code?: unknown; readonly message?: string };
+    if (typeof code !== "string") throw error;
+    return message ?? code;
+  }
 }
 
 /** The stock daemon of this kind. Throws RefusedError, SystemError. */

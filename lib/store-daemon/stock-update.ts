@@ -7,10 +7,10 @@
 //   pause     write the state down, read it back, compare; close-on-exec comes off the descriptors
 //             that it names; execute
 //
-// An exec that fails returns: what was undone is done again, and we serve on. After it nothing of us
-// is left, so that all that can be checked is checked before. Who asked is answered as each of them
-// does: by the C xenstored, which finds the answer in the output that it takes over; by oxenstored
-// when it is asked again, and so by us until then: BUSY.
+// An exec that fails returns: what was undone is done again, and we serve on. After it nothing of
+// us is left, so that all that can be checked is checked before. Who asked is answered as each of
+// them does: by the C xenstored, which finds the answer in the output that it takes over; by
+// oxenstored when it is asked again, and so by us until then: BUSY.
 
 import { RefusedError, SystemError } from "../base/index.ts";
 import { StreamError } from "../bytes/index.ts";

@@ -1,5 +1,5 @@
-// Updates between the stock xenstore daemons and ours: where our binary stands in a peer's root, and
-// clients of all kinds that are looked at after each update.
+// Updates between the stock xenstore daemons and ours: where our binary stands in a peer's root,
+// and clients of all kinds that are looked at after each update.
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
 import { statSync, symlinkSync } from "node:fs";

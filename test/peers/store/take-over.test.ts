@@ -2,10 +2,11 @@
 // command, under clients and a guest.
 
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { descriptorsOf } from "../../helpers/echo-process.ts";
-import { HAS_PEERS, peerTitle } from "../../helpers/store-peers.ts";
+import { agentCommand } from "../../helpers/run.ts";
+import { HAS_PEERS, peerRoot, peerTitle } from "../../helpers/store-peers.ts";
 import { StoreSocket } from "../../helpers/store-socket.ts";
 import { controlOf } from "../../helpers/store-update.ts";
 import { expectSameStores, TakeOver, Unfinished } from "../../helpers/store-take-over.ts";
@@ -121,6 +122,29 @@ test.skipIf(!HAS_PEERS)(peerTitle("the C daemon's format has no transactions"), 
   expectAllServed(one, "later");
 });
 
+test.skipIf(!HAS_PEERS)(
+  peerTitle("a stock program that cannot be executed in the end"),
+  async () => {
+    using one = new TakeOver("c-4.20");
+    prepare(one);
+    expect(one.control(one.ours).status).toBe(0);
+    const copy = join(one.daemon.run, "xenstored");
+    copyFileSync(join(peerRoot("4.20"), one.stock), copy);
+    const id = Number.parseInt(one.client.ask("TRANSACTION_START", "\0", 0)?.body ?? "", 10);
+    const words = ["--to", "c", one.daemon.socket, "/run/xenstored/xenstored"];
+    const ordered = Bun.spawn(agentCommand("live-update", ...words), { stdout: "pipe" });
+    await Bun.sleep(1500); // It has said that it is fit, and waits for the transaction.
+    chmodSync(copy, 0o600);
+    expect(one.client.ask("TRANSACTION_END", "T\0", id)?.body).toBe("OK\0");
+    expect(await new Response(ordered.stdout).text()).toContain(
+      "The old program serves on: Cannot",
+    );
+    expect([await ordered.exited, one.program]).toEqual([1, "agent"]);
+    expect(existsSync(join(one.daemon.run, "state_dump"))).toBe(false);
+    expectAllServed(one, "still");
+  },
+);
+
 test.skipIf(!HAS_PEERS)(peerTitle("oxenstored's format: what passes is waited for"), async () => {
   using one = new TakeOver("ocaml-4.20");
   prepare(one);
@@ -152,6 +176,9 @@ test.skipIf(!HAS_PEERS)(peerTitle("a program that is neither ours nor stock is r
   const other = `/usr/lib/xen-${one.version}/bin/xenstore-control`;
   const refused = one.control(other);
   expect(refused.stderr).toContain(`Starting live update failed:\nCannot use "${other}"`);
+  const text = "%s/state_dump Not in live-update session.";
+  writeFileSync(join(one.daemon.run, "no-program"), text, { mode: 0o755 });
+  expect(one.control("/run/xenstored/no-program").stderr).toContain('Cannot use "/run/xenstored/');
   const reply = one.client.ask("DIRECTORY", "/\0", 0);
   expect([one.program, reply?.type]).toEqual(["agent", OP.DIRECTORY]);
 });
