@@ -20,6 +20,7 @@
 //   supervisor killed   the worker sees its line end, and kills the helper: as if libxl had killed
 //                       the helper itself
 
+import { join } from "node:path";
 import {
   duplicateForChild,
   Fd,
@@ -49,7 +50,12 @@ export interface WorkerSettings {
   readonly isCheckpointed: boolean;
   readonly onError: OnBadStream;
   readonly helperPid: number;
+  /** Path of the worker's control socket, by which it is replaced; null for none. */
+  readonly control: string | null;
 }
+
+/** Names a folder in which each worker has its control socket, save-helper-DOMID.sock. */
+const CONTROL_VARIABLE = "AGENT_HELPER_CONTROL";
 
 export interface SuperviseOptions {
   readonly call: HelperCall;
@@ -124,6 +130,7 @@ function start({ call, argv, environment, selfCommand, ...options }: SuperviseOp
     isCheckpointed,
     onError: options.onError,
     helperPid: helper.pid,
+    control: controlPath(environment[CONTROL_VARIABLE], call.domid),
   };
   const { executable, words } = selfCommand;
   const worker = Bun.spawn([executable, ...words, "save-worker", JSON.stringify(settings)], {
@@ -146,6 +153,9 @@ function start({ call, argv, environment, selfCommand, ...options }: SuperviseOp
   line.readEnd[Symbol.dispose]();
   return { helper, worker, line: line.writeEnd };
 }
+
+const controlPath = (folder: string | undefined, domid: number): string | null =>
+  folder === undefined || folder === "" ? null : join(folder, `save-helper-${domid}.sock`);
 
 /** Runs the real helper in our place: nothing of us is left. */
 export function becomeHelper(

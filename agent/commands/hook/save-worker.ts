@@ -6,6 +6,7 @@ import { relayForHelper, WORKER_STATUS } from "../../../lib/hook/index.ts";
 import { SYSLOG_PATH } from "../../../lib/sys/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { parseOptions } from "../../options.ts";
+import { replaceable } from "../../seam-settings.ts";
 import { printToStderr } from "../../ui/output.ts";
 import { relayLines } from "../../ui/relay-report.ts";
 import { sendReportToSyslog } from "../../ui/syslog-report.ts";
@@ -18,15 +19,20 @@ const Settings = v.strictObject({
   isCheckpointed: v.boolean(),
   onError: v.picklist(["pass", "cut"]),
   helperPid: v.number(),
+  control: v.nullable(v.string()),
 });
 
 const Options = v.strictObject({
   _: v.strictTuple([v.pipe(v.string(), v.parseJson(), Settings)], "wanted settings"),
 });
 
-export function run({ argv, spec }: Invocation): number {
+export function run(invocation: Invocation): number {
+  const { argv, spec } = invocation;
   const [settings] = parseOptions(Options, spec, argv)._;
-  const { report, bug } = relayForHelper(settings);
+  const { claimed, settings: how } = replaceable(invocation);
+  const result = relayForHelper(settings, { claimed, how });
+  if (result === undefined) return WORKER_STATUS.delivered; // Another one did not need this one.
+  const { report, bug } = result;
   const isGood = report.verdict === "good" && report.ended === "end";
   // The helper tells libxl itself why it read no further, or what it was asked to do.
   const isToldByHelper = settings.direction === "restore" && report.ended === "target_failed";

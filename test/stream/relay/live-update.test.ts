@@ -2,8 +2,10 @@
 // passed on once, and the same report as without it.
 
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { randomOf } from "../../fuzz/random.ts";
+import { longRemus } from "../../helpers/long-remus.ts";
 import { randomStream } from "../../helpers/random-streams.ts";
 import { recordEdges } from "../../helpers/record-edges.ts";
 import {
@@ -17,6 +19,8 @@ import {
 } from "../../helpers/seam-update.ts";
 import { encode } from "../../helpers/stream-plan.ts";
 import { temporaryFolder } from "../../helpers/temporary.ts";
+
+const STEP_BYTES = 256 * 1024;
 
 interface Relaying {
   readonly child: ReturnType<typeof startAgent>;
@@ -77,4 +81,56 @@ test("replaced at record edges, a relay gives the same bytes and the same report
     const updated = await startRelaying(folder.path, "updated", []);
     expect(await relayed(updated, bytes, cuts)).toEqual(wanted);
   }
+}, 60_000);
+
+test("what cannot go on is refused, and the stream goes on", async () => {
+  using folder = temporaryFolder();
+  const shape = { guest: "hvm", framing: "xl", checkpoints: 0, isColo: false, version: 3 } as const;
+  const { bytes } = encode(randomStream(randomOf(7), shape));
+  const relaying = await startRelaying(folder.path, "refused", [
+    "--capture",
+    join(folder.path, "kept"),
+  ]);
+  const half = Math.floor(bytes.length / 2);
+  await feed(relaying.child, bytes.subarray(0, half));
+  const refusals = [
+    { binary: "/bin/true", reason: /wanted an answer to live-update-probe/ },
+    { binary: "/etc/passwd", reason: /is not executable/ },
+  ];
+  for (const { binary, reason } of refusals) {
+    const refused = await replaceBy(relaying.control, { binary });
+    expect(refused).toMatchObject({ status: 1, kind: "failed" });
+    expect(refused.reason).toMatch(reason);
+  }
+  const promoted = await replaceBy(relaying.control, { words: ["--way", "promote"] });
+  expect(promoted.reason).toContain("waits for its pid");
+  // In the middle of a record: it waits for the record's end.
+  const isStarted = replaceBy(relaying.control);
+  await feed(relaying.child, bytes.subarray(half));
+  relaying.child.stdin!.end();
+  const { status, stdout, stderr } = await relaying.end;
+  expect(["updated", "failed"]).toContain((await isStarted).kind);
+  expect(Buffer.compare(stdout, bytes)).toBe(0);
+  expect(Buffer.compare(readFileSync(join(folder.path, "kept")), bytes)).toBe(0);
+  expect({ status, facts: factsOf(stderr) }).toMatchObject({ facts: { ended: "end" } });
+}, 60_000);
+
+test("under load, a command's relay is replaced again and again", async () => {
+  using folder = temporaryFolder();
+  const { child, end, control } = await startRelaying(folder.path, "loaded", ["--", "cat"]);
+  const bytes = readFileSync(longRemus({ pages: 4096, checkpoints: 12, changed: 1024 }));
+  const isFed = (async () => {
+    for (let at = 0; at < bytes.length; at += STEP_BYTES) {
+      await feed(child, bytes.subarray(at, at + STEP_BYTES));
+      await Bun.sleep(10);
+    }
+  })();
+  for (let generation = 1; generation <= 3; generation++) {
+    expect(await replaceBy(control)).toMatchObject({ kind: "updated", generation });
+  }
+  await isFed;
+  child.stdin!.end();
+  const { stdout, stderr } = await end;
+  expect(Buffer.compare(stdout, bytes)).toBe(0);
+  expect(factsOf(stderr)).toMatchObject({ ended: "end", errors: 0 });
 }, 60_000);
