@@ -195,6 +195,7 @@ export class HeirSide {
   }
 
   private trouble(event: HeirEvent, reason: string): void {
+    if (heirStep(this.state, event) === undefined) return;
     this.reason ??= reason;
     this.on(event);
   }

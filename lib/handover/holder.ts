@@ -9,6 +9,7 @@ import {
   monotonicMs,
   openPidfd,
   processName,
+  setSchedulingClass,
   SIGNAL,
   signalPidfd,
 } from "../sys/index.ts";
@@ -16,6 +17,7 @@ import { CarriedList, touchedKeys } from "./carried.ts";
 import { Channel } from "./channel.ts";
 import { type FinalHead, writeFinal } from "./final-file.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
+import { PATIENCE_MS } from "./launcher.ts";
 import { type Message, PROTOCOL } from "./messages.ts";
 import type { Handed, HolderOptions } from "./holder-options.ts";
 import { ProbeClient } from "./probe-client.ts";
@@ -133,8 +135,13 @@ export class Holder {
     if (pidfd === undefined) return this.trouble("peer_dead", "the new program ended at once");
     this.heirPid = pid;
     this.channel.watchPeer(pidfd);
+    this.hurry = this.options.waiter.after(PATIENCE_MS, () => {
+      if (!this.channel.isPeerDead()) setSchedulingClass("normal", pid);
+    });
   }
   private heirPid: number | undefined;
+  /** When the heir has waited long enough for a processor that nobody else wants. */
+  private hurry: Deadline | undefined;
 
   private greeted({ protocol, kinds, version }: Extract<Message, { type: "hello" }>): void {
     const { kind, stateVersion } = this.options.survivor;
@@ -158,7 +165,8 @@ export class Holder {
   }
 
   private trouble(event: HolderEvent, reason: string): void {
-    if (this.state === "ended") return;
+    // What means nothing here, as the end of the channel behind a commit, is no reason either.
+    if (holderStep(this.state, event) === undefined) return;
     this.reason ??= reason;
     this.on(event);
   }
@@ -376,6 +384,7 @@ export class Holder {
 
   private [Symbol.dispose](): void {
     this.deadline?.cancel();
+    this.hurry?.cancel();
     this.probe?.[Symbol.dispose]();
     this.dropSnapshot();
     this.channel[Symbol.dispose]();

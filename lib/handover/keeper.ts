@@ -73,7 +73,7 @@ export class Keeper {
   }
 
   private trouble(event: HolderEvent, reason: string): void {
-    if (this.state === "ended") return;
+    if (holderStep(this.state, event) === undefined) return;
     this.reason ??= reason;
     this.on(event);
   }

@@ -30,6 +30,8 @@ export const HANDOVER_VARIABLE = "AGENT_HANDOVER";
 export const PROGRAM_NAME = "agent";
 export const CHANNEL_FD = 3;
 export const BINARY_FD = 4;
+/** On a host that is always busy the idle class would never come to an end. */
+export const PATIENCE_MS = 500;
 const BINARY_PATH = `/proc/self/fd/${BINARY_FD}`;
 
 export const LaunchSettingsSchema = v.object({
@@ -88,8 +90,7 @@ async function verify(
   environment: Record<string, string>,
 ): Promise<Message> {
   const binary = new Fd(BINARY_FD, name); // Stays open: it is started next.
-  // On a host that is always busy the idle class would never come to an end.
-  const patientUntilMs = monotonicMs() + probeMs / 4;
+  const patientUntilMs = monotonicMs() + PATIENCE_MS;
   const found = sha256Of(binary, () => {
     if (monotonicMs() > patientUntilMs) setSchedulingClass("normal");
   });
@@ -112,7 +113,9 @@ async function ask(
     timeout: waitMs,
     killSignal: "SIGKILL",
   });
+  const hurry = setTimeout(() => setSchedulingClass("normal", child.pid), PATIENCE_MS);
   const [said, status] = await Promise.all([new Response(child.stdout).text(), child.exited]);
+  clearTimeout(hurry);
   const refuse = (found: string): RefusedError =>
     new RefusedError(`Cannot use "${name}": wanted an answer to ${PROBE_COMMAND}, found ${found}`);
   if (child.signalCode !== null) throw refuse(`an end by ${child.signalCode}`);

@@ -19,13 +19,14 @@ export function schedulingClass(): SchedulingClass | undefined {
 }
 
 /**
- * Puts every thread into the class; threads and children to come inherit it. False where the kernel
- * does not let us: going back to normal wants CAP_SYS_NICE or a nice value within its limit.
+ * Puts every thread of this process, or of another one of ours, into the class; threads and children
+ * to come inherit it. False where the kernel does not let us: going back to normal wants
+ * CAP_SYS_NICE or a nice value within its limit. A process that has ended is let be.
  */
-export function setSchedulingClass(wanted: SchedulingClass): boolean {
+export function setSchedulingClass(wanted: SchedulingClass, pid = process.pid): boolean {
   let isAllowed = true;
   parameter.view.setInt32(0, 0, true);
-  for (const thread of readdirSync("/proc/self/task").map(Number)) {
+  for (const thread of threadsOf(pid)) {
     const result = libc.sched_setscheduler(thread, POLICY[wanted], pointer(parameter.address));
     const errno = result === -1 ? lastErrno() : 0;
     if (result !== -1 || errno === ESRCH) continue; // A helper thread that has just ended.
@@ -40,4 +41,14 @@ export function setSchedulingClass(wanted: SchedulingClass): boolean {
     isAllowed = false;
   }
   return isAllowed;
+}
+
+function threadsOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ESRCH") return [];
+    throw error;
+  }
 }

@@ -10,7 +10,11 @@ import { descriptorsOf, EchoProcess } from "../helpers/echo-process.ts";
 
 const CLIENTS = 6;
 const TIMEOUT_MS = 60_000;
-const QUICK = { prepareMs: 5000, pauseMs: 400 } as const;
+/** Nobody waits for what hangs any longer than that; all others have the time that they take. */
+const HANGS_MS = { prepareMs: 5000, pauseMs: 400 } as const;
+const ENDS_MS = { prepareMs: 30_000, pauseMs: 10_000 } as const;
+const limitsOf = (behaviour: string): typeof HANGS_MS | typeof ENDS_MS =>
+  behaviour.startsWith("hangs") ? HANGS_MS : ENDS_MS;
 
 type Row = readonly [
   behaviour: string,
@@ -77,7 +81,11 @@ test.each(rows)(
     const [pid = 0] = server.pids();
     const before = descriptorsOf(pid).length;
     const load = await EchoLoad.start(server.socket, CLIENTS, 1);
-    const end = await server.update({ ...QUICK, way, binary: badEcho(server.folder, behaviour) });
+    const end = await server.update({
+      ...limitsOf(behaviour),
+      way,
+      binary: badEcho(server.folder, behaviour),
+    });
     expect(["failed", "kept"]).toContain(end.kind);
     expect(end.reason).toMatch(reason);
     const [now = 0, ...others] = await server.settledPids(1);
@@ -129,7 +137,7 @@ test.each([
     const path = make === undefined ? server.folder : join(server.folder, "binary");
     make?.(path);
     for (const way of ["promote", "in_place"] as const) {
-      const end = await server.update({ ...QUICK, way, binary: path });
+      const end = await server.update({ ...ENDS_MS, way, binary: path });
       expect(end.kind).toBe("failed");
       expect(end.reason).toMatch(reason);
     }

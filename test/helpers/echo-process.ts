@@ -75,8 +75,8 @@ export class EchoProcess implements AsyncDisposable {
       isDryRun: false,
       sha256: undefined,
       pauseMsMax: undefined,
-      prepareMs: 10_000,
-      pauseMs: 3000,
+      prepareMs: 30_000,
+      pauseMs: 10_000,
       ...order,
     };
     let told = "";
