@@ -1,7 +1,7 @@
 // A store daemon that is about to take over from another one (lib/handover): it verifies a copy of
 // the arena, maps the real one, answers a probe, and serves.
 
-import { RefusedError } from "../base/index.ts";
+import { RefusedError, SystemError } from "../base/index.ts";
 import type { Adoption, Heir, Outcome, Survivor } from "../handover/index.ts";
 import {
   duplicate,
@@ -14,6 +14,7 @@ import {
 import { adoptStore, continueStore, type Host } from "../xenstore/index.ts";
 import type { Hypervisor } from "./hypervisor.ts";
 import { decodeLiveParts } from "./live-parts.ts";
+import { practise } from "./live-practice.ts";
 import { storeProbe } from "./live-probe.ts";
 import { ARENA_KEY } from "./live-survivor.ts";
 import type { ClientParts } from "./parts.ts";
@@ -44,7 +45,9 @@ export function storeHeir(parts: HeirParts): Heir {
   return {
     rehearse(copy) {
       using memory: GrowingMemory = mapGrowingMemory(duplicate(copy.number, "the copy"));
-      return adoptStore(memory, SILENT_HOST).digest();
+      const digest = adoptStore(memory, SILENT_HOST).digest();
+      practiseOrGiveUp(memory);
+      return digest;
     },
     adopt(adoption) {
       const { head, bytes } = decodeLiveParts(adoption.difference);
@@ -98,6 +101,15 @@ export function storeHeir(parts: HeirParts): Heir {
     serve: (outcome) => onServing(there(running), outcome),
     onFirstServed: (report) => void loop.after(FIRST_SERVED_MS, report),
   };
+}
+
+/** Where there are no descriptors left for it, the takeover takes longer, and no more. */
+function practiseOrGiveUp(copy: GrowingMemory): void {
+  try {
+    practise(copy);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
 }
 
 function there(running: Running | undefined): Running {

@@ -40,48 +40,48 @@ function answersIn(bytes: Uint8Array): Answer[] | undefined {
   return answers;
 }
 
-/** Each step: what is asked, how many messages answer it, and whether they are right. */
+/**
+ * Each step: what is asked, how many messages answer it, and whether they are right. Two steps, not
+ * one for each question: everybody waits meanwhile, and on a busy machine for each turn anew.
+ */
 export function storeProbe(): ProbeTalk {
   let transaction = 0;
   const isOk = (type: number, answer: Answer | undefined): boolean =>
     answer?.type === type && answer.text === "OK\0";
   const steps = [
     {
-      ask: () => request(OPERATION.DIRECTORY, 0, `${PATH}\0`),
-      count: 1,
-      isRight: ([answer]: readonly Answer[]) => answer?.type === OPERATION.DIRECTORY,
-    },
-    {
-      ask: () => request(OPERATION.WATCH, 0, `${PATH}\0${TOKEN}\0`),
-      count: 2,
-      isRight: (answers: readonly Answer[]) =>
-        answers.some((answer) => isOk(OPERATION.WATCH, answer)) &&
-        answers.some(({ type, text }) => {
-          return type === OPERATION.WATCH_EVENT && text === `${PATH}\0${TOKEN}\0`;
-        }),
-    },
-    {
-      ask: () => request(OPERATION.UNWATCH, 0, `${PATH}\0${TOKEN}\0`),
-      count: 1,
-      isRight: ([answer]: readonly Answer[]) => isOk(OPERATION.UNWATCH, answer),
-    },
-    {
-      ask: () => request(OPERATION.TRANSACTION_START, 0, "\0"),
-      count: 1,
-      isRight([answer]: readonly Answer[]) {
-        transaction = Number.parseInt(answer?.text ?? "", 10);
-        return answer?.type === OPERATION.TRANSACTION_START && transaction > 0;
+      ask: () =>
+        Buffer.concat([
+          request(OPERATION.DIRECTORY, 0, `${PATH}\0`),
+          request(OPERATION.WATCH, 0, `${PATH}\0${TOKEN}\0`),
+          request(OPERATION.UNWATCH, 0, `${PATH}\0${TOKEN}\0`),
+          request(OPERATION.TRANSACTION_START, 0, "\0"),
+        ]),
+      count: 5,
+      isRight([listed, ...answers]: readonly Answer[]) {
+        const started = answers.at(-1);
+        transaction = Number.parseInt(started?.text ?? "", 10);
+        return (
+          listed?.type === OPERATION.DIRECTORY &&
+          answers.some((answer) => isOk(OPERATION.WATCH, answer)) &&
+          answers.some(({ type, text }) => {
+            return type === OPERATION.WATCH_EVENT && text === `${PATH}\0${TOKEN}\0`;
+          }) &&
+          answers.some((answer) => isOk(OPERATION.UNWATCH, answer)) &&
+          started?.type === OPERATION.TRANSACTION_START &&
+          transaction > 0
+        );
       },
     },
     {
-      ask: () => request(OPERATION.MKDIR, transaction, `${PATH}/${TOKEN}\0`),
-      count: 1,
-      isRight: ([answer]: readonly Answer[]) => isOk(OPERATION.MKDIR, answer),
-    },
-    {
-      ask: () => request(OPERATION.TRANSACTION_END, transaction, "F\0"),
-      count: 1,
-      isRight: ([answer]: readonly Answer[]) => isOk(OPERATION.TRANSACTION_END, answer),
+      ask: () =>
+        Buffer.concat([
+          request(OPERATION.MKDIR, transaction, `${PATH}/${TOKEN}\0`),
+          request(OPERATION.TRANSACTION_END, transaction, "F\0"),
+        ]),
+      count: 2,
+      isRight: ([made, ended]: readonly Answer[]) =>
+        isOk(OPERATION.MKDIR, made) && isOk(OPERATION.TRANSACTION_END, ended),
     },
   ];
   let at = 0;

@@ -165,10 +165,7 @@ export class Loop implements Disposable {
     let lastEventMs = lastYieldMs;
     while (!this.stopping) {
       const count = this.wait();
-      for (let index = 0; index < count; index++) this.dispatch(index);
-      const nowMs = monotonicMs();
-      runDueTimers(this.timers, nowMs);
-      this.hasMore = this.turnEnd();
+      const nowMs = this.handle(count);
       if (count > 0) {
         lastEventMs = nowMs;
         this.eventsSinceCollection += count;
@@ -182,6 +179,21 @@ export class Loop implements Disposable {
         this.runPending();
       }
     }
+  }
+
+  /** Handles what is at hand, without waiting and without yielding: outside of run(). */
+  turn(): void {
+    this.hasMore = true;
+    this.handle(this.wait());
+  }
+
+  /** The time in between: behind the events, before the timers. */
+  private handle(count: number): number {
+    for (let index = 0; index < count; index++) this.dispatch(index);
+    const nowMs = monotonicMs();
+    runDueTimers(this.timers, nowMs);
+    this.hasMore = this.turnEnd();
+    return nowMs;
   }
 
   [Symbol.dispose](): void {
