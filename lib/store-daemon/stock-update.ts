@@ -12,6 +12,7 @@
 // them does: by the C xenstored, which finds the answer in the output that it takes over; by
 // oxenstored when it is asked again, and so by us until then: BUSY.
 
+import { realpathSync } from "node:fs";
 import { RefusedError, SystemError } from "../base/index.ts";
 import { StreamError } from "../bytes/index.ts";
 import {
@@ -37,6 +38,9 @@ import { stockDump } from "./stock-dump.ts";
 import { askForHelp, stockArguments, STOCK_NAME, type StockProgram } from "./stock-program.ts";
 import { isCostly, stateOfRunning, stockTarget } from "./stock-state.ts";
 import { verifiedDump, withAnswer, writeDump } from "./stock-state.ts";
+
+/** As it was compiled; /var/run is a link to /run. */
+const OXENSTORED_FOLDER = "/run/xenstored";
 
 export interface StockOrder {
   readonly program: StockProgram;
@@ -177,6 +181,10 @@ export class StockUpdate {
     }
     if (running.listeners.length !== 1) {
       const found = `wanted one listening socket, found ${running.listeners.length}`;
+      throw new RefusedError(`Cannot hand over to ${STOCK_NAME[program.kind]}: ${found}`);
+    }
+    if (program.kind === "oxenstored" && realpathSync(runFolder) !== OXENSTORED_FOLDER) {
+      const found = `it reads its store in ${OXENSTORED_FOLDER} only, ours is in ${runFolder}`;
       throw new RefusedError(`Cannot hand over to ${STOCK_NAME[program.kind]}: ${found}`);
     }
     this.noteMs("state", pausedMs);
