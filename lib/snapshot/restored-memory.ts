@@ -63,11 +63,11 @@ export async function planMemory(path: string, disks: readonly RevertedDisk[]) {
     verifySave(fd, path);
     const { config } = readHead(path);
     const { name } = config.c_info;
-    withDisks(config, disks);
     if (!hasXl()) against("xl is not in PATH, and only xl can restore it");
     else if ((await domainState(name)) !== undefined) {
       against(`domain "${name}" is there: xl destroy ${name}`);
     }
+    withDisks(config, disks);
     return { memory: { path, domain: name }, reasons };
   } catch (error) {
     against(messageOf(error));
