@@ -1,7 +1,7 @@
 // A receiver is replaced by another program in the middle of its stream: same process, every byte
 // counted once, the folder and the report as without it.
 
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { randomOf } from "../fuzz/random.ts";
@@ -11,6 +11,7 @@ import { recordEdges } from "../helpers/record-edges.ts";
 import {
   descriptorsOf,
   endOf,
+  endStarted,
   feed,
   isListening,
   replaceBy,
@@ -19,6 +20,8 @@ import {
 } from "../helpers/seam-update.ts";
 import { encode } from "../helpers/stream-plan.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
+
+afterEach(endStarted);
 
 const options = (guest: "pv" | "hvm", checkpoints: number) =>
   ({ guest, framing: "xl", checkpoints, isColo: false, version: 3 }) as const;

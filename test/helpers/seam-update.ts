@@ -14,8 +14,20 @@ export interface Replaced {
   readonly generation: number;
 }
 
-export const startAgent = (words: readonly string[], stdio: StdioOptions): ChildProcess =>
-  spawn(builtBinary(), words, { stdio });
+const started: ChildProcess[] = [];
+
+export function startAgent(words: readonly string[], stdio: StdioOptions): ChildProcess {
+  const child = spawn(builtBinary(), words, { stdio });
+  started.push(child);
+  return child;
+}
+
+/** Behind a test: one that has failed may have left its program waiting. */
+export function endStarted(): void {
+  for (const child of started.splice(0)) {
+    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+  }
+}
 
 /** Asks for an update by `agent live-update`, as an operator does. */
 export async function replaceBy(
