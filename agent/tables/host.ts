@@ -50,10 +50,11 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
     operands: "SOCKET BINARY",
     summary: "replace a running program by BINARY; its clients notice nothing",
     description: [
-      "SOCKET is that of a store daemon (agent store serve). The new program checks a copy of the " +
-        "state first, answers questions, and only then serves; until it has served, the old one " +
-        "goes on if anything is wrong. Nothing waits for clients: requests in part, answers on " +
-        "their way, open transactions and watches go over.",
+      "SOCKET is that of a store daemon (agent store serve), or the control socket of a relay, a " +
+        "save helper, a checkpoint receiver or a device proxy. The new program checks a copy of " +
+        "the state first, answers questions, and only then serves; until it has served, the old " +
+        "one goes on if anything is wrong. Nothing waits for clients: requests in part, answers " +
+        "on their way, open transactions and watches go over.",
       "A store is also handed back to a stock daemon (--to), in the same process. What its " +
         "format cannot carry is waited for where it passes (open transactions; for oxenstored " +
         "requests in part and answers on their way), else named and refused.",

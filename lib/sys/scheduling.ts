@@ -19,8 +19,8 @@ export function schedulingClass(): SchedulingClass | undefined {
 }
 
 /**
- * Puts every thread of this process, or of another one of ours, into the class; threads and children
- * to come inherit it. False where the kernel does not let us: going back to normal wants
+ * Puts every thread of this process, or of another one of ours, into the class; threads and
+ * children to come inherit it. False where the kernel does not let us: going back to normal wants
  * CAP_SYS_NICE or a nice value within its limit. A process that has ended is let be.
  */
 export function setSchedulingClass(wanted: SchedulingClass, pid = process.pid): boolean {

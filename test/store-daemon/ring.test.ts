@@ -50,7 +50,7 @@ test("requests come out as they went in, over the end of the ring and of the cou
   }
 });
 
-test("requests stand on the ring until they are released, a full ring only until it is received", () => {
+test("requests stay until they are released, those of a full ring until they are received", () => {
   using guest = newRing();
   const put = (produced: number): void => guest.set(RING.requestsProduced, produced);
   guest.page.bytes.set(Buffer.from("firstsecond"), RING.requests);
