@@ -112,9 +112,14 @@ export class Client {
     return this.ring?.receive(address, bytes) ?? TRANSPORT.wait;
   }
 
+  /** What came of requests that were not carried out. */
+  get keptBytes(): number {
+    return this.pending === undefined ? 0 : this.pendingEnd - this.pendingStart;
+  }
+
   /** All that was carried out is answered: its requests need not stand on the ring any more. */
   release(): void {
-    this.ring?.release(this.pending === undefined ? 0 : this.pendingEnd - this.pendingStart);
+    this.ring?.release(this.keptBytes);
   }
 
   send(address: number, bytes: number): number {

@@ -85,6 +85,24 @@ export class Ring {
     return bytes;
   }
 
+  /** Where the counters stand once `answerBytes` are produced, and all but `kept` released. */
+  answersEnd(answerBytes: number): number {
+    return (Atomics.load(this.page.words, WORD.answersProduced) + answerBytes) | 0;
+  }
+  requestsEnd(kept: number): number {
+    return (Atomics.load(this.page.words, WORD.requestsConsumed) + this.taken - kept) | 0;
+  }
+
+  /** Releases what a program that was killed has answered, from what it had written down. */
+  settle(answersEnd: number, requestsEnd: number): void {
+    const { words } = this.page;
+    if (Atomics.load(words, WORD.answersProduced) !== answersEnd) return;
+    const consumed = Atomics.load(words, WORD.requestsConsumed);
+    const waiting = (Atomics.load(words, WORD.requestsProduced) - consumed) >>> 0;
+    const answered = (requestsEnd - consumed) >>> 0;
+    if (answered <= waiting) Atomics.store(words, WORD.requestsConsumed, requestsEnd);
+  }
+
   /** Gives back the room of all that was received but for the last `kept` bytes. */
   release(kept: number): void {
     const { words } = this.page;

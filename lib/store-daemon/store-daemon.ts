@@ -355,6 +355,7 @@ export class StoreDaemon implements Host {
       const isBound = areBound && (tag !== 0 || remotePort === 0);
       const port = isBound ? tag : this.domains.bindAgain(domid, remotePort);
       this.domains.adopt({ domid, connection }, port);
+      this.clients[connection]?.ring?.settle(...this.store.ringEnds(connection));
       this.store.setTag(connection, port);
     } catch (error) {
       if (!(error instanceof SystemError || error instanceof NoDomainError)) throw error;

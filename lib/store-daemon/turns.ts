@@ -284,6 +284,11 @@ export class Turns {
     if (queued > 0 && !client.isIgnored) {
       this.trace?.output(client);
       if (this.traffic !== undefined) this.announce(client);
+      const { ring } = client;
+      if (ring !== undefined) {
+        const requestsEnd = ring.requestsEnd(client.keptBytes);
+        this.store.setRingEnds(client.connection, ring.answersEnd(queued), requestsEnd);
+      }
       const sent = client.send(outbox.address, queued);
       if (sent === queued) {
         outbox.clear();

@@ -165,6 +165,9 @@ export const DOMAIN = {
   previous: 8,
   next: 9,
   frame: 10, // Two words: of its ring, plus 1, as INTRODUCE told; 0: not known.
+  /** For the daemon, as CONNECTION.idle: where the ring's counters stand once it has answered. */
+  answersEnd: 12,
+  requestsEnd: 13,
 } as const;
 export const DOMAIN_INTRODUCED_MASK = 1 << 8;
 export const DOMAIN_SHUTDOWN_MASK = 1 << 9;

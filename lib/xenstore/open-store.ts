@@ -99,6 +99,23 @@ class Store implements XenStore {
     if (row !== 0) this.words[row * ROW_WORDS + CONNECTION.idle] = inode;
   }
 
+  setRingEnds(connection: number, answersEnd: number, requestsEnd: number): void {
+    const at = this.domainAt(connection);
+    if (at === 0) return;
+    this.words[at + DOMAIN.answersEnd] = answersEnd;
+    this.words[at + DOMAIN.requestsEnd] = requestsEnd;
+  }
+
+  ringEnds(connection: number): readonly [answersEnd: number, requestsEnd: number] {
+    const at = this.domainAt(connection);
+    return [this.words[at + DOMAIN.answersEnd]!, this.words[at + DOMAIN.requestsEnd]!];
+  }
+
+  private domainAt(connection: number): number {
+    const row = this.core.connectionRows[connection] ?? 0;
+    return row === 0 ? 0 : this.words[row * ROW_WORDS + CONNECTION.domain]! * ROW_WORDS;
+  }
+
   connectionInfo(connection: number): ConnectionInfo {
     const { words } = this;
     const at = this.rowOf(connection) * ROW_WORDS;

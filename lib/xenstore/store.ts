@@ -100,6 +100,12 @@ export interface XenStore {
    * becomes final.
    */
   setIdle(connection: number, inode: number): void;
+  /**
+   * Says of a ring where its counters are going to stand: once answers are produced up to here,
+   * requests are consumed up to there. Two stores, the answers' first.
+   */
+  setRingEnds(connection: number, answersEnd: number, requestsEnd: number): void;
+  ringEnds(connection: number): readonly [answersEnd: number, requestsEnd: number];
   connectionInfo(connection: number): ConnectionInfo;
   connections(): ConnectionInfo[];
 
