@@ -1,9 +1,10 @@
 // A copy of the arena while it is in use, for a new program's rehearsal.
 //
-// Theory of Operation. The arena is copied in slices between wake-ups, so what comes out first is a
-// mixture of moments. At the end, in one go and between two requests, each page is compared with
-// the arena and what differs is copied again: comparing is several times faster than copying would
-// be, and that last pass is all that clients wait for.
+// Theory of Operation. The arena is copied in slices between wake-ups, so what comes out first may
+// be a mixture of moments; where nothing was written meanwhile it is not. Else each page is compared
+// with the arena, again in slices, and what differs is copied again, until a pass goes by without a
+// write. A store that is written to all the time gets a last pass in one go, between two requests:
+// comparing is several times faster than copying would be, and that is all that clients wait for.
 
 import {
   compareMemory,
@@ -23,47 +24,69 @@ export interface ArenaView {
   readonly bytes: number;
 }
 
+/** The store that is copied, as it stands now. */
+export interface CopiedStore {
+  arena(): ArenaView;
+  digest(): string;
+  /** Another number after each change. */
+  lastChange(): number;
+}
+
 const STEP_BYTES = 256 * 1024;
 const COMPARE_BYTES = 16 * 1024;
+/** With the first one, which copies. Fewer changes come into each, as each is quicker. */
+const PASSES_MAX = 4;
 
 export class ArenaCopy implements Snapshot {
   readonly file: Fd;
   digest = "";
-  private readonly arena: () => ArenaView;
-  private readonly digestNow: () => string;
+  private readonly store: CopiedStore;
   private memory: SharedMemory;
+  private pass = 1;
+  private passChange: number;
   private at = 0;
 
-  /** `arena` is asked again and again: it grows. */
-  constructor(arena: () => ArenaView, digestNow: () => string) {
-    this.arena = arena;
-    this.digestNow = digestNow;
+  /** The store is asked again and again: its arena grows. */
+  constructor(store: CopiedStore) {
+    this.store = store;
+    this.passChange = store.lastChange();
     this.file = createMemfd("xenstore-copy");
-    resizeFile(this.file, arena().bytes);
+    resizeFile(this.file, store.arena().bytes);
     this.memory = mapShared(this.file, "write");
   }
 
   advance(budgetMs: number): boolean {
     const untilMs = monotonicMs() + budgetMs;
-    const { address, bytes } = this.arena();
+    const { address, bytes } = this.store.arena();
     if (bytes > this.memory.bytes.length) this.enlarge(bytes);
     while (this.at < bytes) {
-      const step = Math.min(STEP_BYTES, bytes - this.at);
-      copyMemory(this.memory.address + this.at, address + this.at, step);
-      this.at += step;
-      if (monotonicMs() >= untilMs && this.at < bytes) return false;
+      this.step(address, Math.min(STEP_BYTES, bytes - this.at));
+      if (this.pass <= PASSES_MAX && monotonicMs() >= untilMs) break;
     }
-    this.catchUp(address, bytes);
-    this.digest = this.digestNow();
-    return true;
+    if (this.at < bytes) return false;
+    if (this.pass > PASSES_MAX || this.passChange === this.store.lastChange()) {
+      this.digest = this.store.digest();
+      return true;
+    }
+    this.pass += 1;
+    this.passChange = this.store.lastChange();
+    this.at = 0;
+    return this.pass > PASSES_MAX && this.advance(budgetMs);
   }
 
-  private catchUp(address: number, bytes: number): void {
-    for (let at = 0; at < bytes; at += COMPARE_BYTES) {
-      const step = Math.min(COMPARE_BYTES, bytes - at);
-      const target = this.memory.address + at;
-      if (compareMemory(target, address + at, step) !== 0) copyMemory(target, address + at, step);
+  /** The first pass copies, the others look for what differs. */
+  private step(address: number, bytes: number): void {
+    const end = this.at + bytes;
+    if (this.pass === 1) {
+      copyMemory(this.memory.address + this.at, address + this.at, bytes);
+      this.at = end;
     }
+    for (; this.at < end; this.at += COMPARE_BYTES) {
+      const [target, source] = [this.memory.address + this.at, address + this.at];
+      const piece = Math.min(COMPARE_BYTES, end - this.at);
+      if (compareMemory(target, source, piece) !== 0) copyMemory(target, source, piece);
+    }
+    this.at = end;
   }
 
   private enlarge(bytes: number): void {

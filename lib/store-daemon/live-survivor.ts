@@ -76,8 +76,11 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Su
     },
     snapshot(): Snapshot {
       const { memory } = running;
-      const arena = () => ({ address: memory.address, bytes: memory.buffer.byteLength });
-      return new ArenaCopy(arena, () => running.daemon.store.digest());
+      return new ArenaCopy({
+        arena: () => ({ address: memory.address, bytes: memory.buffer.byteLength }),
+        digest: () => running.daemon.store.digest(),
+        lastChange: () => running.daemon.store.lastChange,
+      });
     },
     descriptors: () => descriptorsOf(running),
     pause() {

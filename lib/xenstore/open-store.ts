@@ -225,6 +225,10 @@ class Store implements XenStore {
     return digestOf(this.core);
   }
 
+  get lastChange(): number {
+    return this.words[HEADER.tag]!;
+  }
+
   counts(): StoreCounts {
     const { words } = this;
     return {

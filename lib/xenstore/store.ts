@@ -137,6 +137,8 @@ export interface XenStore {
   check(): string[];
   /** Order-free sum over nodes, watches, transactions, domains and connections: 16 hex digits. */
   digest(): string;
+  /** Another number after each operation that has changed the arena. */
+  readonly lastChange: number;
   counts(): StoreCounts;
   /** A word for the handover (which program owns the arena); not part of the digest. */
   generation: number;

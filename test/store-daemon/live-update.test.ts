@@ -139,44 +139,52 @@ test.each(["promote", "in-place"] as const)(
   TIMEOUT_MS,
 );
 
-test("the stock session, word by word", async () => {
-  const { socket } = daemon;
-  const binary = builtBinary();
-  const ask = (...words: string[]) => controlOf(socket, "live-update", ...words);
-  expect(await ask("-s")).toBe("Not in live-update session.");
-  expect(await ask("-c", "x")).toBe("Not in live-update session.");
-  expect(await ask("-a")).toBe("No live-update session active.");
-  expect(await ask("-f", "/absent")).toBe("File not accessible.");
-  expect(await ask("-f", "/etc/passwd")).toBe("File not executable.");
-  using client = new StoreSocket(socket);
-  const control = (...words: string[]): string =>
-    client.ask("CONTROL", ["live-update", ...words, ""].join("\0"), 0)!.body;
-  expect(control("-f", binary)).toBe("OK\0");
-  expect(control("-f", binary)).toBe("live-update session already active.\0");
-  expect(await ask("-s")).toBe("Not in live-update session.");
-  expect(control("-s", "-v", "3")).toBe("Migration stream version not supported.\0");
-  expect(control("-s", "-x")).toBe("EINVAL\0");
-  expect(control("-s", "-t", "30", "-F", "-v", "1")).toBe("OK\0");
-  // It is answered once, and the session is over.
-  expect(control("-s")).toBe("Not in live-update session.\0");
-  const status = JSON.parse((await ask("--status"))!) as { generation: number };
-  expect(status.generation).toBe(1);
-});
+test(
+  "the stock session, word by word",
+  async () => {
+    const { socket } = daemon;
+    const binary = builtBinary();
+    const ask = (...words: string[]) => controlOf(socket, "live-update", ...words);
+    expect(await ask("-s")).toBe("Not in live-update session.");
+    expect(await ask("-c", "x")).toBe("Not in live-update session.");
+    expect(await ask("-a")).toBe("No live-update session active.");
+    expect(await ask("-f", "/absent")).toBe("File not accessible.");
+    expect(await ask("-f", "/etc/passwd")).toBe("File not executable.");
+    using client = new StoreSocket(socket);
+    const control = (...words: string[]): string =>
+      client.ask("CONTROL", ["live-update", ...words, ""].join("\0"), 0)!.body;
+    expect(control("-f", binary)).toBe("OK\0");
+    expect(control("-f", binary)).toBe("live-update session already active.\0");
+    expect(await ask("-s")).toBe("Not in live-update session.");
+    expect(control("-s", "-v", "3")).toBe("Migration stream version not supported.\0");
+    expect(control("-s", "-x")).toBe("EINVAL\0");
+    expect(control("-s", "-t", "30", "-F", "-v", "1")).toBe("OK\0");
+    // It is answered once, and the session is over.
+    expect(control("-s")).toBe("Not in live-update session.\0");
+    const status = JSON.parse((await ask("--status"))!) as { generation: number };
+    expect(status.generation).toBe(1);
+  },
+  TIMEOUT_MS,
+);
 
-test("a new program that is another one is refused, and the store goes on", async () => {
-  const { socket, run } = daemon;
-  const link = join(run, "agent");
-  linkSync("/bin/true", link);
-  for (const way of ["promote", "in-place"] as const) {
-    const outcome = await updateStore(socket, { binary: link, way });
-    expect(outcome).toMatchObject({
-      kind: "failed",
-      reason: expect.stringContaining("live-update-probe"),
-    });
-  }
-  using client = new StoreSocket(socket);
-  expect(client.ask("DIRECTORY", "/\0", 0)!.body).toContain("tool\0");
-});
+test(
+  "a new program that is another one is refused, and the store goes on",
+  async () => {
+    const { socket, run } = daemon;
+    const link = join(run, "agent");
+    linkSync("/bin/true", link);
+    for (const way of ["promote", "in-place"] as const) {
+      const outcome = await updateStore(socket, { binary: link, way });
+      expect(outcome).toMatchObject({
+        kind: "failed",
+        reason: expect.stringContaining("live-update-probe"),
+      });
+    }
+    using client = new StoreSocket(socket);
+    expect(client.ask("DIRECTORY", "/\0", 0)!.body).toContain("tool\0");
+  },
+  TIMEOUT_MS,
+);
 
 test.each(["promote", "in-place"] as const)(
   `%s, the other process ended at any moment (SEED=${SEED}): nobody is answered wrongly`,
