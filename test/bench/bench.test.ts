@@ -28,6 +28,12 @@ const SNAPSHOT = [
   "time of snapshot create",
   "time that guests stand in snapshot create",
 ];
+const LIVE_UPDATE = [
+  "longest silence by promote",
+  "longest silence by promote",
+  "longest silence in place",
+  "memory of store serve",
+];
 const COMPILER = Bun.which("cc");
 const why = COMPILER === null ? " (skipped: no C compiler here)" : "";
 
@@ -81,6 +87,7 @@ test.skipIf(COMPILER === null)(
       ...STORE,
       ...DEVICE,
       ...SNAPSHOT,
+      ...LIVE_UPDATE,
     ]);
     for (const { ratio } of found) expect(ratio === null || ratio > 0).toBeTrue();
   },

@@ -11,6 +11,7 @@ import { checkpointFigures } from "./checkpoint.ts";
 import { convertPairs } from "./convert.ts";
 import { deviceFigures, type DeviceSizes } from "./device.ts";
 import { imageFigures } from "./image.ts";
+import { liveUpdateFigures, type LiveUpdateSizes } from "./live-update.ts";
 import { inspectMemory, inspectPairs } from "./inspect.ts";
 import { helperPairs, type RelayBench, relayMemory, relayPairs } from "./relay.ts";
 import { compileC, compileHello, type Input, NO_INPUT, type Pairs, Runner } from "./runner.ts";
@@ -28,6 +29,7 @@ export interface Sizes {
   readonly store: StoreSizes;
   readonly device: DeviceSizes;
   readonly snapshot: SnapshotSizes;
+  readonly liveUpdate: LiveUpdateSizes;
 }
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -38,6 +40,14 @@ export const FULL: Sizes = {
   pairs: 15,
   store: { rounds: 5, seconds: 1, nodes: 100_000, connections: [64, 500] },
   snapshot: { disks: 32, rounds: 7 },
+  liveUpdate: {
+    promoteNodes: [0, 1000, 10_000, 100_000],
+    connections: 500,
+    inPlaceNodes: [10_000, 100_000],
+    updates: 30,
+    manyUpdates: 100,
+    restMs: 3500,
+  },
   device: { stateBytes: GIB, saves: 5, swaps: 7, rounds: 20, sendMs: 400 },
 };
 /** Says that everything still runs; its figures mean nothing. */
@@ -48,6 +58,14 @@ export const QUICK: Sizes = {
   pairs: 1,
   store: { rounds: 1, seconds: 0.02, nodes: 1000, connections: [4, 8] },
   snapshot: { disks: 2, rounds: 1 },
+  liveUpdate: {
+    promoteNodes: [0],
+    connections: 8,
+    inPlaceNodes: [100],
+    updates: 1,
+    manyUpdates: 0,
+    restMs: 0,
+  },
   device: { stateBytes: 16 * MIB, saves: 1, swaps: 1, rounds: 1, sendMs: 100 },
 };
 
@@ -101,6 +119,7 @@ export async function figures(sizes: Sizes): Promise<Figure[]> {
     ...storeFigures(sizes.store, folder.path).map(withVerdict),
     ...(await deviceFigures(bench.agent, folder.path, sizes.device)).map(withVerdict),
     ...(await snapshotFigures(bench.agent, folder.path, sizes.snapshot)).map(withVerdict),
+    ...(await liveUpdateFigures(sizes.liveUpdate, folder.path)).map(withVerdict),
   ];
 }
 
