@@ -87,6 +87,33 @@ export function readFinal(file: Fd): Final {
   }
 }
 
+const PRACTICE_DESCRIPTORS = 100;
+const PRACTICE_ROUNDS = 40;
+
+/** Writes and reads one that nobody needs: done often, it is done quickly when everybody waits. */
+export function practiseFinal(kind: string): void {
+  const descriptors = Array.from(
+    { length: PRACTICE_DESCRIPTORS },
+    (_, index): [string, string, number] => [`practice ${index}`, `0:${index}`, index],
+  );
+  const report = {
+    way: "promote" as const,
+    generation: 0,
+    binary: "",
+    sha256: null,
+    version: null,
+    counts: {},
+    phases_ms: {},
+    pause_ms: { predicted: null, measured: null },
+  };
+  const texts = { kind, settings: "", process_name: "", digest: "" };
+  const head: FinalHead = { descriptors, ...texts, paused_at_ms: 0, pause_limit_ms: 0, report };
+  for (let round = 0; round < PRACTICE_ROUNDS; round++) {
+    using file = writeFinal({ head, difference: new Uint8Array(0) });
+    readFinal(file);
+  }
+}
+
 function readWhole(file: Fd, size: number): Uint8Array {
   const whole = new Uint8Array(size);
   using loan = borrow(STEP_BYTES);

@@ -13,7 +13,7 @@ import {
 } from "../sys/index.ts";
 import { touchedKeys } from "./carried.ts";
 import { Channel } from "./channel.ts";
-import { type Final, readFinal } from "./final-file.ts";
+import { type Final, practiseFinal, readFinal } from "./final-file.ts";
 import { heirStep, type HeirEffect, type HeirEvent, type HeirState } from "./machine.ts";
 import { type Message, PROTOCOL } from "./messages.ts";
 import { SharedPage } from "./shared-page.ts";
@@ -275,6 +275,7 @@ export class HeirSide {
     const startedAtMs = monotonicMs();
     try {
       this.digest = heir.rehearse(copy.file);
+      practiseFinal(this.options.version);
     } catch (error) {
       return this.trouble("rehearsal_bad", messageOf(error));
     } finally {

@@ -319,7 +319,8 @@ export class Holder {
       return this.trouble("stay", `wanted a pause of at most ${pauseMsMax} ms, ${found}`);
     }
     const go = (): void => this.on(goal === "keep" ? "go_keep" : "go");
-    if (survivor.whenPausable === undefined) go();
+    // The trial has just taken its time: those who came meanwhile are served first.
+    if (survivor.whenPausable === undefined) this.options.waiter.after(0, go);
     else survivor.whenPausable(go);
   }
 

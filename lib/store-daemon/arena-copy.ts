@@ -1,8 +1,8 @@
 // A copy of the arena while it is in use, for a new program's rehearsal.
 //
 // Theory of Operation. The arena is copied in slices between wake-ups, so what comes out first may
-// be a mixture of moments; where nothing was written meanwhile it is not. Else each page is compared
-// with the arena, again in slices, and what differs is copied again, until a pass goes by without a
+// be a mixture of moments; where nothing was written meanwhile it is not. Else it is compared with
+// the arena, again in slices, and what differs is copied again, until a pass goes by without a
 // write. A store that is written to all the time gets a last pass in one go, between two requests:
 // comparing is several times faster than copying would be, and that is all that clients wait for.
 

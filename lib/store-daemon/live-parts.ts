@@ -1,7 +1,10 @@
 // What a store daemon hands over besides its arena, as bytes: which connection has which socket,
 // what of its requests came in part, what of its answers has not gone.
 //
-//   +0   u32 length of the head      the head, JSON      the clients' bytes, one behind the other
+//   +0   u32 length of the head      the head, JSON      for each client seven words (ROW)
+//        then the clients' bytes, one behind the other
+//
+// Clients are many, and everybody waits while they are read: so they are no JSON.
 
 import * as v from "valibot";
 import { RefusedError } from "../base/index.ts";
@@ -25,20 +28,34 @@ const HeadSchema = v.object({
   events: v.nullable(v.tuple([v.string(), count])),
   pid_file: v.nullable(v.string()),
   asker: v.nullable(AskerSchema),
-  clients: v.array(
-    v.object({
-      connection: count,
-      key: v.nullable(v.string()),
-      domid: count,
-      port: count,
-      input_bytes: count,
-      output_bytes: count,
-      sent_bytes: count,
-      is_ignored: v.boolean(),
-    }),
-  ),
+  /** Of the clients, in their order; null for a ring. */
+  keys: v.array(v.nullable(v.string())),
 });
-export type LiveHead = v.InferOutput<typeof HeadSchema>;
+type Head = v.InferOutput<typeof HeadSchema>;
+
+export interface LiveClient {
+  readonly connection: number;
+  readonly key: string | null;
+  readonly domid: number;
+  readonly port: number;
+  readonly input_bytes: number;
+  readonly output_bytes: number;
+  readonly sent_bytes: number;
+  readonly is_ignored: boolean;
+}
+export type LiveHead = Head & { readonly clients: readonly LiveClient[] };
+
+/** Words of a client's row, unsigned. */
+const ROW = {
+  connection: 0,
+  domid: 1,
+  port: 2,
+  inputBytes: 3,
+  outputBytes: 4,
+  sentBytes: 5,
+  isIgnored: 6,
+} as const;
+const ROW_BYTES = 4 * Object.keys(ROW).length;
 
 const HEAD_AT = 4;
 
@@ -53,24 +70,27 @@ export function encodeLiveParts(
   keyOf: (connection: number) => string | null,
   rest: Pick<LiveHead, "listeners" | "events" | "pid_file" | "asker">,
 ): Uint8Array {
-  const head: LiveHead = {
-    ...rest,
-    clients: parts.clients.map((client) => ({
-      connection: client.connection,
-      key: keyOf(client.connection),
-      domid: client.domid,
-      port: client.port,
-      input_bytes: client.input.length,
-      output_bytes: client.output.length,
-      sent_bytes: client.sentBytes,
-      is_ignored: client.isIgnored,
-    })),
-  };
+  const { clients } = parts;
+  const head: Head = { ...rest, keys: clients.map(({ connection }) => keyOf(connection)) };
   const headBytes = Buffer.from(JSON.stringify(head));
   const length = Buffer.alloc(HEAD_AT);
   length.writeUInt32LE(headBytes.length);
-  const bytes = parts.clients.flatMap(({ input, output }) => [input, output]);
-  return Buffer.concat([length, headBytes, ...bytes]);
+  const rows = Buffer.alloc(clients.length * ROW_BYTES);
+  clients.forEach((client, index) => {
+    const put = (word: number, value: number): void =>
+      void rows.writeUInt32LE(value, index * ROW_BYTES + 4 * word);
+    put(ROW.connection, client.connection);
+    put(ROW.domid, client.domid);
+    put(ROW.port, client.port);
+    put(ROW.inputBytes, client.input.length);
+    put(ROW.outputBytes, client.output.length);
+    put(ROW.sentBytes, client.sentBytes);
+    put(ROW.isIgnored, client.isIgnored ? 1 : 0);
+  });
+  const bytes = clients
+    .flatMap(({ input, output }) => [input, output])
+    .filter((part) => part.length > 0);
+  return Buffer.concat([length, headBytes, rows, ...bytes]);
 }
 
 /** Throws RefusedError for what encodeLiveParts() does not make. */
@@ -80,15 +100,34 @@ export function decodeLiveParts(bytes: Uint8Array): LiveParts {
   if (bytes.length < Math.max(headEnd, HEAD_AT)) throw unfit("it is cut short");
   const parsed = v.safeParse(HeadSchema, parseOrNothing(bytes.subarray(HEAD_AT, headEnd)));
   if (!parsed.success) throw unfit(parsed.issues[0].message);
-  const head = parsed.output;
-  let at = headEnd;
+  const { keys, ...rest } = parsed.output;
+  const rowsEnd = headEnd + keys.length * ROW_BYTES;
+  if (bytes.length < rowsEnd) throw unfit("its clients are cut short");
+  const clients = keys.map((key, index) => clientAt(view, headEnd + index * ROW_BYTES, key));
+  let at = rowsEnd;
   const take = (length: number): Uint8Array => bytes.subarray(at, (at += length));
-  const clients = head.clients.map(({ input_bytes, output_bytes, sent_bytes }) => {
+  const parts = clients.map(({ input_bytes, output_bytes, sent_bytes }) => {
     if (sent_bytes > output_bytes) throw unfit("more was sent than there is");
     return { input: take(input_bytes), output: take(output_bytes) };
   });
   if (at !== bytes.length) throw unfit(`wanted ${at} bytes, found ${bytes.length}`);
-  return { head, bytes: clients };
+  return { head: { ...rest, keys, clients }, bytes: parts };
+}
+
+function clientAt(view: DataView, at: number, key: string | null): LiveClient {
+  const word = (index: number): number => view.getUint32(at + 4 * index, true);
+  const ignored = word(ROW.isIgnored);
+  if (ignored > 1) throw unfit(`wanted 0 or 1 for a client, found ${ignored}`);
+  return {
+    connection: word(ROW.connection),
+    key,
+    domid: word(ROW.domid),
+    port: word(ROW.port),
+    input_bytes: word(ROW.inputBytes),
+    output_bytes: word(ROW.outputBytes),
+    sent_bytes: word(ROW.sentBytes),
+    is_ignored: ignored === 1,
+  };
 }
 
 function parseOrNothing(bytes: Uint8Array): unknown {

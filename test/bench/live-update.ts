@@ -54,7 +54,7 @@ export async function liveUpdateFigures(
   const ping = compileC("ping-store", folder);
   const found: StoreFigure[] = [];
   for (const nodes of sizes.promoteNodes) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other is the point, here and below.
+    // oxlint-disable-next-line no-await-in-loop -- one after the other is the point.
     found.push(...(await promoted(ping, nodes, sizes)));
   }
   for (const nodes of sizes.inPlaceNodes) {

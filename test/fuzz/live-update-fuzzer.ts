@@ -1,5 +1,7 @@
 // A thousand live updates of the store daemon in a row, both ways mixed, under a hundred clients.
-// The tests of the daemon do a few of them; this is for `bun run soak --fuzzer live_updates --cases 1`.
+// The tests of the daemon do a few of them; this is for the soak:
+//
+//   bun run soak --fuzzer live_updates --cases 1
 
 import { programCommand } from "../helpers/run.ts";
 import type { Fuzzer } from "./fuzzers.ts";

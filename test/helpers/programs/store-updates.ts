@@ -14,7 +14,7 @@ const SETTLE_MS = 5000;
 const WAYS = ["promote", "in-place"] as const;
 
 const [seed = 0, updates = 0, clients = 0] = process.argv.slice(2).map(Number);
-using daemon = startServe({ program: "binary", words: [] });
+const daemon = startServe({ program: "binary", words: [] });
 const { socket } = daemon;
 try {
   const [first = 0] = await settledPids(socket);
@@ -46,4 +46,6 @@ try {
   console.log(`${updates} updates, ${clients} clients, ${load.commits} transactions`);
 } finally {
   killAll(socket);
+  daemon[Symbol.dispose]();
 }
+process.exit(0); // The load's own timer would be waited for.
