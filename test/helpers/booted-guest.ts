@@ -12,6 +12,11 @@ import { until } from "./device-guest.ts";
 import { type DiskGuest, type GuestDisk, startGuest } from "./disk-guest.ts";
 
 const BOOT_MS = 120_000;
+/**
+ * The emulated serial port loses an interrupt now and then when its machine is stopped and goes on:
+ * what came then is only read with the next byte. An empty line brings it out.
+ */
+const NUDGE_MS = 2000;
 
 const INIT = `#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
@@ -20,6 +25,7 @@ const INIT = `#!/bin/busybox sh
 /bin/busybox stty -F /dev/ttyS1 raw -echo
 echo ready > /dev/ttyS1
 while read -r number; do
+  [ -n "$number" ] || continue
   for disk in vda vdb; do
     printf '%-511s\\n' "$number" |
       /bin/busybox dd of=/dev/$disk bs=512 oflag=direct conv=notrunc,fsync 2>/dev/null
@@ -29,7 +35,7 @@ done < /dev/ttyS1
 `;
 
 function ramDisk(): string {
-  const path = join(tmpdir(), `agent-disk-guest-${process.getuid?.() ?? 0}-1.cpio`);
+  const path = join(tmpdir(), `agent-disk-guest-${process.getuid?.() ?? 0}-2.cpio`);
   if (existsSync(path)) return path;
   const [release = ""] = devicePartNames("usr/lib/modules");
   const file = `usr/lib/modules/${release}/kernel/drivers/block/virtio_blk.ko.xz`;
@@ -85,7 +91,12 @@ export async function bootGuest(options: {
     guest,
     async write(number) {
       socket.write(`${number}\n`);
-      await until(`write ${number}`, () => heard.includes(`wrote ${number}\n`), BOOT_MS);
+      const nudges = setInterval(() => void socket.write("\n"), NUDGE_MS);
+      try {
+        await until(`write ${number}`, () => heard.includes(`wrote ${number}\n`), BOOT_MS);
+      } finally {
+        clearInterval(nudges);
+      }
     },
     async [Symbol.asyncDispose]() {
       socket.end();
