@@ -5,13 +5,14 @@ import type { Socket } from "bun";
 
 const OPTION_MAGIC = Buffer.from("IHAVEOPT");
 const [REQUEST_MAGIC, REPLY_MAGIC] = [0x25609513, 0x67446698];
-const [OPTION_EXPORT_NAME, WRITE] = [1, 1];
+const [OPTION_EXPORT_NAME, WRITE, DISCONNECT] = [1, 1, 2];
 const FIXED_NEWSTYLE_AND_NO_ZEROES = 3;
 const [GREETING_BYTES, EXPORT_BYTES, REPLY_BYTES] = [18, 10, 16];
 
 export interface NbdExport {
   /** Waits until the server has it. */
   write(data: Uint8Array, at: number): Promise<void>;
+  /** Tells the server first, which would complain otherwise; to be called between two writes. */
   close(): void;
 }
 
@@ -52,16 +53,20 @@ export async function connectNbd(path: string, name: string): Promise<NbdExport>
   await take(EXPORT_BYTES);
   return {
     async write(data, at) {
-      const request = Buffer.alloc(28);
-      request.writeUInt32BE(REQUEST_MAGIC, 0);
-      request.writeUInt16BE(WRITE, 6);
-      request.writeBigUInt64BE(BigInt(at), 16);
-      request.writeUInt32BE(data.byteLength, 24);
-      socket.write(Buffer.concat([request, data]));
+      socket.write(Buffer.concat([requestFor(WRITE, at, data.byteLength), data]));
       const reply = await take(REPLY_BYTES);
       if (reply.readUInt32BE(0) === REPLY_MAGIC && reply.readUInt32BE(4) === 0) return;
       throw new Error(`NBD write failed: ${reply.toString("hex")}`);
     },
-    close: () => void socket.end(),
+    close: () => void socket.end(requestFor(DISCONNECT, 0, 0)),
   };
+}
+
+function requestFor(command: number, at: number, bytes: number): Buffer {
+  const request = Buffer.alloc(28);
+  request.writeUInt32BE(REQUEST_MAGIC, 0);
+  request.writeUInt16BE(command, 6);
+  request.writeBigUInt64BE(BigInt(at), 16);
+  request.writeUInt32BE(bytes, 24);
+  return request;
 }

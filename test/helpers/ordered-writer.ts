@@ -6,6 +6,9 @@ import type { DiskGuest } from "./disk-guest.ts";
 import { tool } from "./disk-guest.ts";
 import { programCommand } from "./run.ts";
 
+/** For the writer to finish the round it is in. */
+const LAST_ROUND_MS = 2000;
+
 export interface OrderedWriter extends AsyncDisposable {
   /** Longest write in milliseconds, and rounds, since the last question. */
   ask(): Promise<{ readonly longestMs: number; readonly rounds: number }>;
@@ -46,7 +49,8 @@ export async function startWriter(
     },
     async [Symbol.asyncDispose]() {
       await child.stdin.end();
-      child.kill();
+      await Promise.race([child.exited, Bun.sleep(LAST_ROUND_MS)]);
+      child.kill(); // Its guest may be gone or stand still.
       await child.exited;
     },
   };

@@ -1,6 +1,6 @@
 // Writes a counter to each of some NBD exports in turn and waits for each write, as fast as it can.
 // A line of input is answered with the longest that a write took since the last one, in
-// microseconds, and how many rounds there were; the end of input ends it.
+// microseconds, and how many rounds there were; the end of input ends it after a whole round.
 //
 // Arguments: SOCKET EXPORT for each.
 
@@ -16,10 +16,11 @@ let longestMs = 0;
 let rounds = 0;
 let isAsked = false;
 process.stdin.on("data", () => (isAsked = true));
-process.stdin.on("end", () => process.exit(0));
+let isEnded = false;
+process.stdin.on("end", () => (isEnded = true));
 
 const sector = Buffer.alloc(512);
-for (let counter = 1; ; counter++) {
+for (let counter = 1; !isEnded; counter++) {
   sector.writeBigUInt64BE(BigInt(counter), 0);
   for (const one of exports_) {
     const before = performance.now();
@@ -31,3 +32,4 @@ for (let counter = 1; ; counter++) {
   }
   rounds++;
 }
+for (const one of exports_) one.close();
