@@ -1,6 +1,7 @@
 // The figures that `bun run bench` gives: what of ours is measured, against which peer, and what
 // the ratio has to be. All of a table comes from one run, in turns with the peers.
 
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PAGE_BYTES } from "../../lib/stream/libxc/index.ts";
 import { sampleStream } from "../../lib/stream/index.ts";
@@ -83,44 +84,74 @@ export interface Figure {
 /** What peak memory may be above that of a program that does nothing. */
 const MEMORY_KIB_MAX = 48 * 1024;
 
-export async function figures(sizes: Sizes): Promise<Figure[]> {
-  using folder = benchFolder(sizes.memoryBytes * 5.5);
-  const place = (name: string): string => join(folder.path, name);
-  const tool = referenceTool();
-  const runner = new Runner(folder.path, {
-    PATH: process.env["PATH"] ?? "",
-    ...(tool === undefined ? {} : { PYTHONPATH: tool.library, PYTHONDONTWRITEBYTECODE: "1" }),
-  });
-  writeBigStream(place("big"), { memoryBytes: sizes.memoryBytes, contents: "written" });
-  writeBigStream(place("flow"), { memoryBytes: sizes.pipeMemoryBytes, contents: "holes" });
-  writeBigStream(place("sparse"), { memoryBytes: sizes.sparseMemoryBytes, contents: "holes" });
-  await Bun.write(place("small"), sampleStream());
-  const bench: Bench = {
-    runner,
-    agent: builtBinary(),
-    hello: await compileHello(folder.path),
-    drain: compileC("splice-to-null", folder.path),
-    place,
-    sizes,
-  };
-  return [
-    ...fileFigures(bench, tool),
+type Part = (bench: Bench) => readonly Figure[] | Promise<readonly Figure[]>;
+
+/** In the order in which they run. */
+export const PARTS: Readonly<Record<string, Part>> = {
+  verify: (bench) => [
+    ...fileFigures(bench),
     ...pipeFigures(bench),
     ...memoryFigures(bench),
     ...startFigures(bench),
     ...compressedFigures(bench),
-    ...convertFigures(bench),
-    ...relayFigures(bench),
-    ...extractAndAssemble(bench),
-    ...squashAndDiff(bench),
-    ...inspectFigures(bench),
-    ...unpackFigures(bench),
-    ...receiveAndRestore(bench),
-    ...storeFigures(sizes.store, folder.path).map(withVerdict),
-    ...(await deviceFigures(bench.agent, folder.path, sizes.device)).map(withVerdict),
-    ...(await snapshotFigures(bench.agent, folder.path, sizes.snapshot)).map(withVerdict),
-    ...(await liveUpdateFigures(sizes.liveUpdate, folder.path)).map(withVerdict),
-  ];
+  ],
+  convert: convertFigures,
+  relay: relayFigures,
+  image: extractAndAssemble,
+  squash: squashAndDiff,
+  inspect: inspectFigures,
+  unpack: unpackFigures,
+  checkpoint: receiveAndRestore,
+  store: ({ sizes, folder }) => storeFigures(sizes.store, folder).map(withVerdict),
+  device: async ({ agent, sizes, folder }) =>
+    (await deviceFigures(agent, folder, sizes.device)).map(withVerdict),
+  snapshot: async ({ agent, sizes, folder }) =>
+    (await snapshotFigures(agent, folder, sizes.snapshot)).map(withVerdict),
+  "live-update": async ({ sizes, folder }) =>
+    (await liveUpdateFigures(sizes.liveUpdate, folder)).map(withVerdict),
+};
+
+/** Of these parts, each one's as soon as they are known. */
+export async function* figures(
+  sizes: Sizes,
+  parts: readonly string[],
+): AsyncGenerator<readonly Figure[]> {
+  using folder = benchFolder(sizes.memoryBytes * 5.5);
+  const tool = referenceTool();
+  const bench: Bench = {
+    runner: new Runner(folder.path, {
+      PATH: process.env["PATH"] ?? "",
+      ...(tool === undefined ? {} : { PYTHONPATH: tool.library, PYTHONDONTWRITEBYTECODE: "1" }),
+    }),
+    agent: builtBinary(),
+    hello: await compileHello(folder.path),
+    drain: compileC("splice-to-null", folder.path),
+    folder: folder.path,
+    place: streamPlaces(folder.path, sizes),
+    sizes,
+    tool,
+  };
+  for (const part of parts) yield await PARTS[part]!(bench); // Names of PARTS.
+}
+
+/** Paths in `folder`; the streams that several parts want are written when first asked for. */
+function streamPlaces(folder: string, sizes: Sizes): (name: string) => string {
+  const { memoryBytes, pipeMemoryBytes, sparseMemoryBytes } = sizes;
+  const unwritten = new Map<string, (path: string) => void>([
+    ["big", (path) => writeBigStream(path, { memoryBytes, contents: "written" })],
+    ["flow", (path) => writeBigStream(path, { memoryBytes: pipeMemoryBytes, contents: "holes" })],
+    [
+      "sparse",
+      (path) => writeBigStream(path, { memoryBytes: sparseMemoryBytes, contents: "holes" }),
+    ],
+    ["small", (path) => writeFileSync(path, sampleStream())],
+  ]);
+  return (name) => {
+    const path = join(folder, name);
+    unwritten.get(name)?.(path);
+    unwritten.delete(name);
+    return path;
+  };
 }
 
 interface Bench {
@@ -128,14 +159,14 @@ interface Bench {
   readonly agent: string;
   readonly hello: string;
   readonly drain: string;
+  readonly folder: string;
   readonly place: (name: string) => string;
   readonly sizes: Sizes;
+  /** Xen's own; undefined where it is not unpacked. */
+  readonly tool: ReturnType<typeof referenceTool>;
 }
 
-function fileFigures(
-  { runner, agent, place, sizes }: Bench,
-  tool: ReturnType<typeof referenceTool>,
-): Figure[] {
+function fileFigures({ runner, agent, place, sizes, tool }: Bench): Figure[] {
   const what = "throughput of verify, a file in the page cache, against Xen's verify-stream-v2";
   const wanted = { least: 10 };
   if (tool === undefined) {
