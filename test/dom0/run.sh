@@ -83,9 +83,10 @@ run_job() { # NAME: the last lines of its output tell how it went.
     echo "run.sh: there is no job \"$name\": wanted one of $(jobs_here | xargs) or all" >&2
     exit 2
   }
-  [ ! -f "$here/xenstored.sh" ] || files+=("$here/xenstored.sh")
+  files+=("$here/xenstored.sh" "$here/service-manager.py")
   mkdir -p "$out"
-  printf 'short=%s\nGUESTS="%s"\n' "${AGENT_LAB_SHORT:-}" "${GUESTS:-}" >"$results/settings.sh"
+  printf 'job=%s\nshort=%s\nGUESTS="%s"\nROUNDS=%s\nSEED=%s\nSECONDS_LONG=%s\n' "$name" "${AGENT_LAB_SHORT:-}" \
+    "${GUESTS:-}" "${ROUNDS:-}" "${SEED:-}" "${SECONDS_LONG:-}" >"$results/settings.sh"
   files+=("$results/settings.sh")
   for attempt in 1 2 3; do
     rm -f "$out/stood-still"
