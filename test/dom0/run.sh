@@ -7,7 +7,8 @@
 # beside the repository. It is built once, in six minutes, into $AGENT_TEST_LAB_BUILT, else a cache
 # folder; with XEN=4.17 another one of that version. Results: a line for every job, the figures, and a
 # folder for each job in $OUT (default: a new one in /tmp). AGENT_LAB_SHORT=1 makes few rounds,
-# GUESTS="pvh32 hvm40" takes those guests. Status 0 when every job is green, 77 when there is no lab.
+# GUESTS="pvh32 hvm40" takes those guests; BOOTS=10 runs each job ten times, each in a host booted for
+# it. Status 0 when every job is green, 77 when there is no lab.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -15,6 +16,7 @@ lab=${AGENT_TEST_LAB:-$root/../shared/lab}
 xen=${XEN:-4.20}
 declare -A suites=([4.20]=trixie [4.17]=bookworm)
 built=${AGENT_TEST_LAB_BUILT:-${XDG_CACHE_HOME:-$HOME/.cache}/agent-ci/lab-$xen}
+boots=${BOOTS:-1}
 results=${OUT:-$(mktemp -d /tmp/agent-dom0.XXXXXX)}
 mkdir -p "$results"
 
@@ -76,19 +78,22 @@ watch_emulator() { # OUT
   done
 }
 
-run_job() { # NAME: the last lines of its output tell how it went.
-  local name=$1 out=$results/$1 status=0 watcher attempt
+run_job() { # NAME BOOT: the last lines of its output tell how it went.
+  local name=$1 out=$results/$1 title=$1 status=0 watcher attempt helper
+  [ "$boots" = 1 ] || { out+=.$2 && title+=" (boot $2 of $boots)"; }
   local files=("$here/lib.sh" "$root/dist/agent" "$root/install.sh" "$results/guest.gz")
   [ -f "$here/$name.sh" ] || {
     echo "run.sh: there is no job \"$name\": wanted one of $(jobs_here | xargs) or all" >&2
     exit 2
   }
-  files+=("$here/xenstored.sh" "$here/service-manager.py")
+  for helper in xenstored.sh service-manager.py; do
+    [ ! -f "$here/$helper" ] || files+=("$here/$helper")
+  done
   mkdir -p "$out"
   printf 'job=%s\nshort=%s\nGUESTS="%s"\nROUNDS=%s\nSEED=%s\nSECONDS_LONG=%s\n' "$name" "${AGENT_LAB_SHORT:-}" \
     "${GUESTS:-}" "${ROUNDS:-}" "${SEED:-}" "${SECONDS_LONG:-}" >"$results/settings.sh"
   files+=("$results/settings.sh")
-  for attempt in 1 2 3; do
+  for attempt in 1 2 3 4; do
     rm -f "$out/stood-still"
     status=0
     watch_emulator "$out" &
@@ -98,14 +103,14 @@ run_job() { # NAME: the last lines of its output tell how it went.
       bash "$lab/lab-run.sh" "$here/$name.sh" "${files[@]}" >"$out/job.txt" 2>&1 || status=$?
     kill "$watcher" 2>/dev/null || true
     [ -f "$out/stood-still" ] || break
-    echo "  $name: the emulator stood still (attempt $attempt of 3)"
+    echo "  $title: the emulator stood still (attempt $attempt of 4)"
   done
-  grep -E 'FAILED|figure:|checks,' "$out/job.txt" | sed "s/^## [0-9.]* /  $name: /" || true
-  if [ "$status" = 0 ]; then echo "ok      $name"; else echo "FAILED  $name (status $status, see $out)"; fi
+  grep -E 'FAILED|figure:|checks,' "$out/job.txt" | sed "s/^## [0-9.]* /  $title: /" || true
+  if [ "$status" = 0 ]; then echo "ok      $title"; else echo "FAILED  $title (status $status, see $out)"; fi
   return "$status"
 }
 
-[ $# -gt 0 ] || { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2; }
+[ $# -gt 0 ] || { sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2; }
 names=("$@")
 [ "$1" != all ] || mapfile -t names < <(jobs_here)
 build_lab
@@ -113,6 +118,8 @@ build_lab
 echo "Xen $xen, $("$root/dist/agent" --version), results in $results"
 make_guest
 failed=0
-for name in "${names[@]}"; do run_job "$name" || failed=$((failed + 1)); done
-echo "${#names[@]} jobs, $failed failed"
+for name in "${names[@]}"; do
+  for boot in $(seq "$boots"); do run_job "$name" "$boot" || failed=$((failed + 1)); done
+done
+echo "$((${#names[@]} * boots)) jobs, $failed failed"
 exit $((failed > 0))
