@@ -110,7 +110,7 @@ run_job() { # NAME BOOT: the last lines of its output tell how it went.
   return "$status"
 }
 
-[ $# -gt 0 ] || { sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2; }
+[ $# -gt 0 ] || { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2; }
 names=("$@")
 [ "$1" != all ] || mapfile -t names < <(jobs_here)
 build_lab

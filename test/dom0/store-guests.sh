@@ -9,12 +9,10 @@ guests=${GUESTS:-pv32 pvh32 hvm40}
 [ -z "$short" ] || guests=pvh32
 daemon=$(cat /run/xenstored.pid)
 shows() { last_word "$1" "$2" | tee /dev/stderr | grep -qE "$2"; } # GUEST PATTERN
-attached() { xenstore-exists "/local/domain/0/backend/$2/$(xl domid "$1")"; }
-connected() { # GUEST KIND: every back end of it says so.
-  local state
-  for state in $(xenstore-ls -f "/local/domain/0/backend/$2/$(xl domid "$1")" | sed -n 's/.*\/state = "\(.*\)"/\1/p'); do
-    [ "$state" = 4 ] || return 1
-  done
+connected() { # GUEST KIND COUNT: so many back ends of it, and every one says so.
+  local states
+  states=$(xenstore-ls -f "/local/domain/0/backend/$2/$(xl domid "$1")" | sed -n 's/.*\/state = "\(.*\)"/\1/p')
+  [ "$(wc -w <<<"$states")" = "$3" ] && [ -z "$(tr -d '4\n' <<<"$states")" ]
 }
 
 say "---- a bridge, and disks"
@@ -34,8 +32,8 @@ for guest in $guests; do
     "disk = [ 'format=raw, vdev=xvda, access=rw, target=$PWD/$guest.a', 'format=raw, vdev=xvdb, access=rw, target=$PWD/$guest.b' ]" \
     "vif = [ 'bridge=xenbr0,mac=00:16:3e:00:00:$number' ]")
   begin "$guest" "$config" || { fail "start $guest"; xl destroy "$guest"; continue; }
-  check "$guest: its disks are connected" within 30 connected "$guest" vbd
-  check "$guest: its network device is attached" attached "$guest" vif
+  check "$guest: its disks are connected" within 30 connected "$guest" vbd 2
+  check "$guest: its network device is connected" within 30 connected "$guest" vif 1
   check "$guest: it writes to both disks" within 60 shows "$guest" '^disks: [0-9]+$'
   check "$guest: the writes arrive" test "$(head -c 511 "$guest.a" | tr -d ' \n')" -gt 0
   check "$guest: it is heard over the bridge" within 30 shows "$guest" '^net: .* [1-5] packets received'
@@ -49,7 +47,8 @@ for guest in $guests; do
   check "$guest: xl save" logged "$out/$guest.save.log" xl save "$guest" "$PWD/$guest.saved"
   check "$guest: xl restore" logged "$out/$guest.restore.log" xl restore "$PWD/$guest.saved"
   check "$guest: it goes on" speaks "$guest" 90
-  check "$guest: its disks are connected again" within 30 connected "$guest" vbd
+  check "$guest: its disks are connected again" within 30 connected "$guest" vbd 2
+  check "$guest: its network device is connected again" within 30 connected "$guest" vif 1
   xl destroy "$guest"
   check "$guest: it is gone" within 30 is_gone "$guest"
   rm -f "$guest.saved"
