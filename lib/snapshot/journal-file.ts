@@ -9,10 +9,15 @@
 // or does not match was never written: power failed before the sync returned, and so before
 // anything was done that it announces. Who works on the group holds a lock on the file, which dies
 // with him.
+//
+// Behind the first record there is room for the others, NUL bytes that are on the disk with it. A
+// record that takes the place of such bytes changes nothing but them, so that syncing it commits
+// nothing of the file system's own: writers of the guest's images would have to wait for that.
 
 import {
   closeSync,
   constants,
+  fdatasyncSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -21,7 +26,7 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import * as v from "valibot";
 import type { Journal } from "../transition/index.ts";
 import { Fd, lockByte } from "../sys/index.ts";
@@ -34,6 +39,8 @@ const MAGIC = "agent-snapshot-journal";
 /** Guest and image names are nobody else's business. */
 const [FOLDER_MODE, FILE_MODE] = [0o700, 0o600];
 const JOURNAL_BYTES_MAX = 64 * 1024 * 1024;
+/** For the two records behind the first. */
+const ROOM_BYTES = 512;
 
 export const PlanSchema = v.variant("operation", [
   CreatePlanSchema,
@@ -42,8 +49,14 @@ export const PlanSchema = v.variant("operation", [
 ]);
 export type AnyPlan = v.InferOutput<typeof PlanSchema>;
 
-const RECORDS = ["intent", "switched", "done"] as const;
-type RecordKind = (typeof RECORDS)[number];
+type RecordKind = "intent" | "switched" | "done";
+/** What may follow. */
+const NEXT = {
+  nothing: ["intent"],
+  intent: ["switched", "done"],
+  switched: ["done"],
+  done: [],
+} as const satisfies { readonly [Kind in RecordKind | "nothing"]: readonly RecordKind[] };
 
 export interface JournalState {
   readonly path: string;
@@ -57,29 +70,36 @@ export interface JournalState {
 export class JournalFile implements Disposable {
   readonly path: string;
   private readonly fd: Fd;
-  constructor(fd: Fd, path: string) {
-    [this.fd, this.path] = [fd, path];
+  /** Of the records that are whole. */
+  private end: number;
+
+  constructor(fd: Fd, path: string, end: number) {
+    [this.fd, this.path, this.end] = [fd, path, end];
   }
 
   append(kind: RecordKind, value: unknown): void {
     try {
       const line = Buffer.from(recordLine(kind, value));
-      for (let done = 0; done < line.byteLength;) {
-        done += writeSync(this.fd.number, line, done, line.byteLength - done);
+      const room = Buffer.alloc(kind === "intent" ? ROOM_BYTES : 0);
+      const bytes = Buffer.concat([line, room]);
+      for (let done = 0; done < bytes.byteLength;) {
+        const left = bytes.byteLength - done;
+        done += writeSync(this.fd.number, bytes, done, left, this.end + done);
       }
-      fsyncSync(this.fd.number);
+      this.end += line.byteLength;
+      fdatasyncSync(this.fd.number);
     } catch (error) {
       throw systemErrorOf(`Cannot write journal "${this.path}"`, "write", this.path, error);
     }
   }
 
+  /** Not synced: where it comes back after a power cut, its last record says that all is done. */
   remove(): void {
     try {
       unlinkSync(this.path);
     } catch (error) {
       throw systemErrorOf(`Cannot remove journal "${this.path}"`, "unlink", this.path, error);
     }
-    syncFolder(dirname(this.path));
   }
 
   [Symbol.dispose](): void {
@@ -121,7 +141,7 @@ function createJournal(folder: string, group: string): JournalFile {
   try {
     mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
-    return locked(new Fd(openSync(path, flags, FILE_MODE), path), path);
+    return locked(new Fd(openSync(path, flags, FILE_MODE), path), path, () => 0);
   } catch (error) {
     throw systemErrorOf(`Cannot make journal "${path}"`, "open", path, error);
   }
@@ -130,14 +150,15 @@ function createJournal(folder: string, group: string): JournalFile {
 /** Opens one that was left behind. Throws SnapshotRefusal while its owner lives. */
 export function openJournal(path: string): JournalFile {
   try {
-    return locked(new Fd(openSync(path, constants.O_RDWR | constants.O_APPEND), path), path);
+    const fd = new Fd(openSync(path, constants.O_RDWR), path);
+    return locked(fd, path, () => wholeBytes(readFileSync(path)));
   } catch (error) {
     throw systemErrorOf(`Cannot open journal "${path}"`, "open", path, error);
   }
 }
 
-function locked(fd: Fd, path: string): JournalFile {
-  if (lockByte(fd, 0, "exclusive")) return new JournalFile(fd, path);
+function locked(fd: Fd, path: string, endOf: () => number): JournalFile {
+  if (lockByte(fd, 0, "exclusive")) return new JournalFile(fd, path, endOf());
   fd[Symbol.dispose]();
   throw new SnapshotRefusal(`Cannot recover "${path}": another agent works on this group now`);
 }
@@ -163,16 +184,7 @@ export function readJournal(path: string): JournalState {
 
 /** Pure. What stands behind the first line that is not whole does not count. */
 export function parseJournal(path: string, bytes: Uint8Array): JournalState {
-  const records = new Map<RecordKind, unknown>();
-  const lines = Buffer.from(bytes).toString("utf8").split("\n");
-  for (const [index, line] of lines.slice(0, -1).entries()) {
-    const wanted = RECORDS[index];
-    const value = wanted === undefined ? undefined : recordOf(wanted, line);
-    if (wanted === undefined || value === undefined) break;
-    records.set(wanted, value.content);
-  }
-  // "done" of a group that was undone comes without "switched".
-  const last = lines.length >= 3 ? recordOf("done", lines[1]!) : undefined;
+  const records = new Map(recordsIn(bytes).map(({ kind, content }) => [kind, content]));
   const plan = records.has("intent") ? v.safeParse(PlanSchema, records.get("intent")) : undefined;
   if (plan?.success === false) {
     const why = plan.issues[0].message;
@@ -182,9 +194,33 @@ export function parseJournal(path: string, bytes: Uint8Array): JournalState {
     path,
     plan: plan?.output,
     isSwitched: records.has("switched"),
-    isDone: records.has("done") || (records.has("intent") && last !== undefined),
+    isDone: records.has("done"),
   };
 }
+
+interface JournalRecord {
+  readonly kind: RecordKind;
+  readonly content: unknown;
+  /** Where the next one begins. */
+  readonly end: number;
+}
+
+/** Those that are whole, in their order; "done" of a group that was undone has no "switched". */
+function recordsIn(bytes: Uint8Array): JournalRecord[] {
+  const found: JournalRecord[] = [];
+  const whole = Buffer.from(bytes);
+  for (let at = 0; ;) {
+    const end = whole.indexOf("\n", at) + 1;
+    if (end === 0) return found;
+    const line = whole.toString("utf8", at, end - 1);
+    const record = recordOf(NEXT[found.at(-1)?.kind ?? "nothing"], line);
+    if (record === undefined) return found;
+    found.push({ ...record, end });
+    at = end;
+  }
+}
+
+const wholeBytes = (bytes: Uint8Array): number => recordsIn(bytes).at(-1)?.end ?? 0;
 
 function recordLine(kind: RecordKind, value: unknown): string {
   const json = JSON.stringify(value);
@@ -192,13 +228,17 @@ function recordLine(kind: RecordKind, value: unknown): string {
   return `${MAGIC} ${kind} ${bytes.byteLength} ${crc(bytes)} ${json}\n`;
 }
 
-function recordOf(kind: RecordKind, line: string): { readonly content: unknown } | undefined {
+function recordOf(
+  kinds: readonly RecordKind[],
+  line: string,
+): Omit<JournalRecord, "end"> | undefined {
   const [, magic, word, length, checksum, json = ""] =
     /^(\S+) (\S+) (\d+) ([0-9a-f]{8}) (.*)$/s.exec(line) ?? [];
+  const kind = kinds.find((each) => each === word);
   const bytes = Buffer.from(json);
   const isWhole = Number(length) === bytes.byteLength && checksum === crc(bytes);
-  if (magic !== MAGIC || word !== kind || !isWhole) return undefined;
-  return { content: JSON.parse(json) as unknown };
+  if (magic !== MAGIC || kind === undefined || !isWhole) return undefined;
+  return { kind, content: JSON.parse(json) as unknown };
 }
 
 const crc = (bytes: Uint8Array): string => Bun.hash.crc32(bytes).toString(16).padStart(8, "0");

@@ -116,7 +116,8 @@ async function byHand(
   await monitor.execute("transaction", { actions });
 }
 
-const SETTLE_MS = 100;
+/** The writer has compiled by then what it runs: by hand there is much time for that before it counts. */
+const SETTLE_MS = 600;
 
 /** `run` may ask in between, so that what comes before does not count. */
 async function stall(

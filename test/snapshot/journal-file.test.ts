@@ -1,7 +1,7 @@
 // The journal: three records, cut at every byte, damaged, or of another version.
 
 import { expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CreatePlan } from "../../lib/snapshot/index.ts";
 import { fileJournal, openJournal, parseJournal } from "../../lib/snapshot/journal-file.ts";
@@ -18,15 +18,23 @@ const PLAN: CreatePlan = {
   emulators: [],
 };
 
-/** The file after each record. */
+/** Its records; behind them there is room for more. */
+function recordsOf(path: string): Buffer {
+  const bytes = readFileSync(path);
+  return bytes.subarray(0, bytes.lastIndexOf("\n") + 1);
+}
+
+/** The records after each step. */
 async function journalBytes(folder: string): Promise<Buffer[]> {
   using journal = fileJournal(folder, PLAN);
   const path = join(folder, `${PLAN.group}.journal`);
   await journal.intend();
-  const intent = readFileSync(path);
+  const intent = recordsOf(path);
+  const { size } = statSync(path);
   expect(() => openJournal(path)).toThrow("another agent works on this group now");
   await journal.switched();
-  const switched = readFileSync(path);
+  const switched = recordsOf(path);
+  expect(statSync(path).size).toBe(size); // Nothing of the file changes but its bytes.
   await journal.done("done");
   expect(readdirSync(folder)).toEqual([]);
   return [intent, switched];
@@ -40,6 +48,23 @@ test("cut at every byte a record counts or does not; never half", async () => {
     expect(state.plan).toEqual(length < intent.byteLength ? undefined : PLAN);
     expect(state.isSwitched).toBe(length === switched.byteLength);
     expect(state.isDone).toBe(false);
+  }
+});
+
+test("a record that took the place of its room in part does not count", async () => {
+  using own = temporaryFolder();
+  const [intent, switched] = (await journalBytes(own.path)) as [Buffer, Buffer];
+  for (let length = intent.byteLength; length <= switched.byteLength; length++) {
+    const torn = Buffer.alloc(switched.byteLength + 100);
+    switched.copy(torn, 0, 0, length);
+    const state = parseJournal("j", torn);
+    expect(state).toMatchObject({ plan: PLAN, isSwitched: length === switched.byteLength });
+    const path = join(own.path, "torn.journal");
+    writeFileSync(path, torn);
+    using journal = openJournal(path);
+    journal.append("done", { result: "done" });
+    expect(parseJournal(path, readFileSync(path))).toEqual({ ...state, path, isDone: true });
+    journal.remove();
   }
 });
 
