@@ -2,6 +2,7 @@
 
 import { assert } from "../base/index.ts";
 import { findDomain, forgetDomain, knowDomain } from "./account.ts";
+import { StoreDamagedError } from "./arena.ts";
 import { dropAll } from "./client-operations.ts";
 import type { Core } from "./core.ts";
 import {
@@ -11,6 +12,7 @@ import {
   DOMAIN_SHUTDOWN_MASK,
   HEADER,
   KIND,
+  KIND_MASK,
   NODE,
   ROW_WORDS,
 } from "./layout.ts";
@@ -72,22 +74,46 @@ export function removeConnection(core: Core, row: number): void {
   freeRow(arena, row);
 }
 
-/** Rows by number and by domid, from what the arena says: after adopting it, or undoing. */
+/** Numbers of connections are small: the lowest that is free is taken. */
+const NUMBER_END = 2 ** 20;
+
+/**
+ * Rows by number and by domid, from what the arena says: after adopting it, or undoing. Throws
+ * StoreDamagedError where a list leads elsewhere: an arena that was not verified is adopted too.
+ */
 export function findAgain(core: Core): void {
   const { arena, connectionRows, domainRows } = core;
+  const { words } = arena;
   connectionRows.length = 1;
   domainRows.fill(0);
-  let row = arena.words[HEADER.firstConnection]!;
-  for (; row !== 0; row = arena.words[row * ROW_WORDS + CONNECTION.next]!) {
-    const number = arena.words[row * ROW_WORDS + CONNECTION.number]!;
+  let row = words[HEADER.firstConnection]!;
+  let left = words[HEADER.connectionCount]!;
+  for (; row !== 0; row = words[row * ROW_WORDS + CONNECTION.next]!) {
+    if (left-- <= 0 || !isRow(words, row, KIND.connection)) throw lost("connections", row);
+    const number = words[row * ROW_WORDS + CONNECTION.number]!;
+    if (number <= 0 || number >= NUMBER_END) throw lost("connections", row);
     while (connectionRows.length < number) connectionRows.push(0);
     connectionRows[number] = row;
   }
-  row = arena.words[HEADER.firstDomain]!;
-  for (; row !== 0; row = arena.words[row * ROW_WORDS + DOMAIN.next]!) {
-    domainRows[arena.words[row * ROW_WORDS + DOMAIN.domid]!] = row;
+  if (left !== 0) throw lost("connections", 0);
+  row = words[HEADER.firstDomain]!;
+  left = words[HEADER.domainCount]!;
+  for (; row !== 0; row = words[row * ROW_WORDS + DOMAIN.next]!) {
+    if (left-- <= 0 || !isRow(words, row, KIND.domain)) throw lost("domains", row);
+    const domid = words[row * ROW_WORDS + DOMAIN.domid]!;
+    if (domid < 0 || domid >= domainRows.length) throw lost("domains", row);
+    domainRows[domid] = row;
   }
+  if (left !== 0) throw lost("domains", 0);
 }
+
+const isRow = (words: Int32Array, row: number, kind: number): boolean =>
+  row > 0 &&
+  (row + 1) * ROW_WORDS <= words.length &&
+  (words[row * ROW_WORDS]! & KIND_MASK) === kind;
+
+const lost = (what: string, row: number): StoreDamagedError =>
+  new StoreDamagedError(`Cannot adopt the store: the list of ${what} leads to row ${row}`);
 
 // ---- Special events -------------------------------------------------------------------------
 

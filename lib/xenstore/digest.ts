@@ -4,8 +4,11 @@
 import { join } from "./bytes-copy.ts";
 import { limitOf } from "./account.ts";
 import type { Core } from "./core.ts";
-import { CONNECTION, DOMAIN, HEADER, KIND_MASK, ROW_WORDS } from "./layout.ts";
+import { CONNECTION, DOMAIN, HEADER, KIND_MASK, ROW_WORDS, TRANSACTION } from "./layout.ts";
 import { QUOTAS } from "./limits.ts";
+
+/** Of two words each. */
+const DOMAIN_WORDS = [DOMAIN.generation, DOMAIN.frame].flatMap((word) => [word, word + 1]);
 
 /** What domains and connections add; they are few, so that nothing is kept of it. */
 function othersSum(core: Core): number {
@@ -17,6 +20,7 @@ function othersSum(core: Core): number {
     let own = join(words[at]! & ~KIND_MASK, words[at + DOMAIN.domid]!);
     own = join(own, words[at + DOMAIN.features]!);
     own = join(own, words[at + DOMAIN.port]!);
+    for (const word of DOMAIN_WORDS) own = join(own, words[at + word]!);
     for (let quota = 0; quota < QUOTAS.length; quota++) own = join(own, limitOf(core, row, quota));
     sum = (sum + own) | 0;
   }
@@ -26,10 +30,22 @@ function othersSum(core: Core): number {
     let own = join(words[at + CONNECTION.domid]!, words[at + CONNECTION.target]!);
     own = join(own, words[at + CONNECTION.domain] === 0 ? 1 : 2);
     own = join(own, words[at + CONNECTION.nextTransactionId]!);
+    own = join(own, words[at + CONNECTION.number]!);
     sum = (sum + own) | 0;
+    let transaction = words[at + CONNECTION.firstTransaction]!;
+    for (; transaction !== 0; transaction = words[transaction * ROW_WORDS + TRANSACTION.next]!) {
+      sum = (sum + flagsSum(words, transaction * ROW_WORDS)) | 0;
+    }
   }
   return sum;
 }
+
+/** What becomes of a transaction is told by its flags; its id and nodes are summed up already. */
+const flagsSum = (words: Int32Array, at: number): number =>
+  join(
+    join(words[at]! & ~KIND_MASK, words[at + TRANSACTION.id]!),
+    words[at + TRANSACTION.generation]!,
+  );
 
 const hexOf = (word: number): string => (word >>> 0).toString(16).padStart(8, "0");
 

@@ -4,7 +4,7 @@
 // to it when the operation is undone.
 
 import { assert } from "../base/index.ts";
-import type { Arena } from "./arena.ts";
+import { type Arena, StoreDamagedError } from "./arena.ts";
 import {
   BIN_COUNT,
   BLOCK_HEAD_BYTES,
@@ -186,6 +186,9 @@ export function* blocksOf(
   for (let block = HEADER_AREA_BYTES; block < end;) {
     const word = arena.words[block >> 2]!;
     const bytes = word & ~FREE_BIT;
+    if (!(bytes > 0)) {
+      throw new StoreDamagedError(`Cannot adopt the store: a block of ${bytes} bytes`);
+    }
     yield { block, bytes, isFree: (word & FREE_BIT) !== 0 };
     block += bytes;
   }

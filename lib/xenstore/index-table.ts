@@ -8,7 +8,7 @@
 //     if (arena.words[at] === hash && same(row)) ...found...
 //   }
 
-import type { Arena } from "./arena.ts";
+import { type Arena, StoreDamagedError } from "./arena.ts";
 import { allocate, release } from "./heap.ts";
 import { BLOCK_HEAD_BYTES, INDEX } from "./layout.ts";
 
@@ -72,13 +72,15 @@ export function insert(arena: Arena, index: number, hash: number, row: number): 
   arena.set(index + INDEX.count, count);
 }
 
-/** Takes the row out; it must be there. */
+/** Takes the row out; it must be there: else StoreDamagedError. */
 export function remove(arena: Arena, index: number, hash: number, row: number): void {
   const words = arena.words;
   const table = tableOf(arena, index);
   const mask = words[index + INDEX.mask]!;
   let hole = hash & mask;
-  while (words[table + hole * 2 + 1] !== row) hole = (hole + 1) & mask;
+  for (let found; (found = words[table + hole * 2 + 1]) !== row; hole = (hole + 1) & mask) {
+    if (!found) throw new StoreDamagedError(`Cannot find row ${row}: its index is damaged`);
+  }
   for (let slot = (hole + 1) & mask; words[table + slot * 2 + 1] !== 0; slot = (slot + 1) & mask) {
     // It may move into the hole unless its own place is behind the hole.
     const home = words[table + slot * 2]! & mask;

@@ -1,4 +1,5 @@
-// The arena's layout, version 1: everything that survives the program, as words of 32 bits.
+// The arena's layout, version 2: everything that survives the program, as words of 32 bits. In
+// version 1 the sum of a watch did not say what its events leave out of the path.
 //
 //   0      header, 4 KiB (the words of HEADER)
 //   4096   blocks of multiples of 16 bytes, up to HEADER.endBytes:
@@ -15,7 +16,7 @@
 import { assert } from "../base/index.ts";
 
 export const MAGIC = [0x72747378, 0x616e6572] as const; // "xstrrena", little-endian.
-export const ARENA_VERSION = 1;
+export const ARENA_VERSION = 2;
 export const HEADER_AREA_BYTES = 4096;
 export const BLOCK_HEAD_BYTES = 12;
 export const BLOCK_UNIT_BYTES = 16;

@@ -3,12 +3,12 @@
 import { assert } from "../base/index.ts";
 import { account, QUOTA } from "./account.ts";
 import { marked } from "./access.ts";
-import type { Arena } from "./arena.ts";
+import { type Arena, StoreDamagedError } from "./arena.ts";
 import { copyBytes } from "./bytes-copy.ts";
 import type { Core } from "./core.ts";
 import { allocate, capacityOf, commit, release } from "./heap.ts";
 import { firstSlot, insert, nextSlot, remove } from "./index-table.ts";
-import { HEADER, KIND, NODE, ROW_WORDS } from "./layout.ts";
+import { HEADER, KIND, KIND_MASK, NODE, ROW_WORDS } from "./layout.ts";
 import {
   nameBytesOf,
   permissionCountOf,
@@ -340,9 +340,9 @@ export function reclaim(core: Core): void {
   while (arena.words[HEADER.reclaim] !== 0) {
     for (let count = 0; count < RECLAIM_COUNT && arena.words[HEADER.reclaim] !== 0; count++) {
       const { words } = arena;
-      let row = words[HEADER.reclaim]!;
+      let row = removedRow(words, words[HEADER.reclaim]!, 0);
       while (words[row * ROW_WORDS + NODE.firstChild] !== 0) {
-        row = words[row * ROW_WORDS + NODE.firstChild]!;
+        row = removedRow(words, words[row * ROW_WORDS + NODE.firstChild]!, row);
       }
       const at = row * ROW_WORDS;
       const parent = words[at + NODE.parent]!;
@@ -354,4 +354,12 @@ export function reclaim(core: Core): void {
     }
     commit(arena);
   }
+}
+
+/** What is to be freed is a node, and where it was found: else it would be somebody else's. */
+function removedRow(words: Int32Array, row: number, parent: number): number {
+  const at = row * ROW_WORDS;
+  const isNode = row > 0 && (words[at]! & KIND_MASK) === KIND.node;
+  if (isNode && words[at + NODE.parent] === parent) return row;
+  throw new StoreDamagedError(`Cannot free row ${row}: it is no removed node`);
 }

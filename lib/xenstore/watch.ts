@@ -212,7 +212,8 @@ export function watchSum(core: Core, row: number, domid: number): number {
   const at = row * ROW_WORDS;
   const path = words[words[at + WATCH.path]! * ROW_WORDS + WATCH_PATH.pathSum]!;
   const token = sumBytes(words, words[at + WATCH.block]! + 12, words[at + WATCH.tokenBytes]!, 2);
-  return join(join(path, token), join(words[at + WATCH.depth]!, domid));
+  const shown = join(path, words[at + WATCH.prefixBytes]!);
+  return join(join(shown, token), join(words[at + WATCH.depth]!, domid));
 }
 
 function digestWatch(core: Core, row: number, sign: 1 | -1): void {

@@ -37,7 +37,7 @@ describe("memory that holds no whole store", () => {
   });
 
   test.each([
-    [HEADER.version, 9, "wanted version 1, found 9"],
+    [HEADER.version, 9, "wanted version 2, found 9"],
     [HEADER.seed, 9, "the header's sum does not fit"],
     [HEADER.logBlock, 4096 * 4096, "outside the arena"],
     [HEADER.endBytes, 2 ** 30, "outside its memory"],
