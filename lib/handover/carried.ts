@@ -1,8 +1,9 @@
-// The holder's list of descriptors: what has been sent already, in batches that fit a message, and
-// what the heir must have in the end.
+// The descriptors that go over. The holder's list: what has been sent already, in batches that fit
+// a message, and what the heir must have in the end; and what the heir makes of that.
 
+import { RefusedError } from "../base/index.ts";
 import { type Fd, DESCRIPTORS_MAX, fileIdentityOf } from "../sys/index.ts";
-import type { FinalHead } from "./final-file.ts";
+import type { Final, FinalHead } from "./final-file.ts";
 import type { CarriedDescriptor } from "./survivor.ts";
 
 export interface Batch {
@@ -42,3 +43,28 @@ export const touchedKeys = (
   descriptors: FinalHead["descriptors"],
   isTouched: (index: number) => boolean,
 ): Set<string> => new Set(descriptors.filter((_, index) => isTouched(index)).map(([key]) => key));
+
+/** What the heir was sent, by key: which open file each is was asked when it came. */
+export type Arrived = Map<string, { readonly fd: Fd; readonly identity: string }>;
+
+/**
+ * The descriptors of the final list, each the open file that it is said to be; those that belong to
+ * it no longer are closed. Throws RefusedError.
+ */
+export function claim(received: Arrived, { head }: Pick<Final, "head">): Map<string, Fd> {
+  const claimed = new Map<string, Fd>();
+  for (const [key, wanted] of head.descriptors) {
+    const found = received.get(key);
+    if (found === undefined) throw new RefusedError(`Cannot take over: "${key}" did not come`);
+    const { fd, identity } = found;
+    if (identity !== wanted) {
+      const what = `wanted file ${wanted}, found ${identity}`;
+      throw new RefusedError(`Cannot take over: "${key}" is another descriptor: ${what}`);
+    }
+    claimed.set(key, fd);
+    received.delete(key);
+  }
+  for (const { fd } of received.values()) fd[Symbol.dispose]();
+  received.clear();
+  return claimed;
+}

@@ -73,8 +73,12 @@ export class Channel implements Disposable {
     return this.peer !== undefined && hasEnded(this.peer, 0);
   }
 
+  signalPeer(signal: number): void {
+    if (this.peer !== undefined) signalPidfd(this.peer, signal);
+  }
+
   killPeer(): void {
-    if (this.peer !== undefined) signalPidfd(this.peer, SIGNAL.kill);
+    this.signalPeer(SIGNAL.kill);
   }
 
   private receive(): void {

@@ -3,8 +3,9 @@
 // of them is.
 //
 //   +0    magic "AFIN"         +8    bytes of the head
-//   +4    version, 1           +12   bytes of the difference
-//   +16   the head, JSON, then the survivor's difference
+//   +4    version, 2           +12   bytes of the difference
+//   +16   CRC-32 of all of the rest, that of the words before first
+//   +20   the head, JSON, then the survivor's difference
 
 import * as v from "valibot";
 import { RefusedError } from "../base/index.ts";
@@ -20,8 +21,11 @@ import {
 } from "../sys/index.ts";
 
 const MAGIC = 0x4146494e;
-const VERSION = 1;
-const HEADER_BYTES = 16;
+const VERSION = 2;
+const SUM_AT = 16;
+const HEADER_BYTES = 20;
+/** The requests and answers in part of all clients, which have half of that at most. */
+const FILE_BYTES_MAX = 1024 * 1024 * 1024;
 const STEP_BYTES = 1024 * 1024;
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -61,6 +65,7 @@ export function writeFinal({ head, difference }: Final): Fd {
   [MAGIC, VERSION, headBytes.length, difference.length].forEach((word, index) =>
     header.writeUInt32LE(word, index * 4),
   );
+  header.writeUInt32LE(sumOf([header.subarray(0, SUM_AT), headBytes, difference]), SUM_AT);
   const file = createMemfd("agent-final");
   for (const part of [header, headBytes, difference]) writeFully(file, part, part.length);
   sealMemfd(file, SEAL_MASK.all);
@@ -70,13 +75,15 @@ export function writeFinal({ head, difference }: Final): Fd {
 /** Throws RefusedError for a file that is not what writeFinal() makes. */
 export function readFinal(file: Fd): Final {
   const { size } = statOf(file.number);
+  if (size < HEADER_BYTES || size > FILE_BYTES_MAX) throw unfit(`found ${size} bytes`);
   const bytes = readWhole(file, size);
   const view = new DataView(bytes.buffer);
-  const word = (index: number): number =>
-    size < HEADER_BYTES ? 0 : view.getUint32(index * 4, true);
-  if (word(0) !== MAGIC || word(1) !== VERSION) throw unfit("wanted version 1 of it");
+  const word = (index: number): number => view.getUint32(index * 4, true);
+  if (word(0) !== MAGIC || word(1) !== VERSION) throw unfit(`wanted version ${VERSION} of it`);
   const headEnd = HEADER_BYTES + word(2);
   if (headEnd + word(3) !== size) throw unfit(`wanted ${headEnd + word(3)} bytes, found ${size}`);
+  const sum = sumOf([bytes.subarray(0, SUM_AT), bytes.subarray(HEADER_BYTES)]);
+  if (word(4) !== sum) throw unfit(`its sum is ${word(4)}, that of its bytes ${sum}`);
   const told = Buffer.from(bytes.buffer, HEADER_BYTES, word(2)).toString("utf8");
   try {
     const result = v.safeParse(HeadSchema, JSON.parse(told));
@@ -86,6 +93,9 @@ export function readFinal(file: Fd): Final {
     throw error instanceof SyntaxError ? unfit(error.message) : error;
   }
 }
+
+const sumOf = (parts: readonly Uint8Array[]): number =>
+  parts.reduce((sum, part) => Bun.hash.crc32(part, sum), 0);
 
 const PRACTICE_DESCRIPTORS = 100;
 const PRACTICE_ROUNDS = 40;

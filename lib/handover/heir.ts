@@ -11,7 +11,7 @@ import {
   setProcessName,
   setSchedulingClass,
 } from "../sys/index.ts";
-import { touchedKeys } from "./carried.ts";
+import { type Arrived, claim, touchedKeys } from "./carried.ts";
 import { Channel } from "./channel.ts";
 import { type Final, practiseFinal, readFinal } from "./final-file.ts";
 import { heirStep, type HeirEffect, type HeirEvent, type HeirState } from "./machine.ts";
@@ -61,6 +61,8 @@ export interface Inherited {
 const GREETING_MS = 60_000;
 /** The copy and the rehearsal: the holder has the deadline that counts. */
 const PREPARE_MS = 600_000;
+/** For an old program that has been told to leave. */
+const LEAVING_MS = 2000;
 /** Beyond the holder's own deadline, so that it is the holder who decides. */
 const PATIENCE_FACTOR = 3;
 
@@ -84,6 +86,7 @@ export class HeirSide {
   private steppedBack: string | undefined;
   private canStepBack = false;
   private afterServing = (): void => undefined;
+  private afterShared = (): void => undefined;
 
   constructor(options: HeirOptions) {
     this.options = options;
@@ -126,6 +129,17 @@ export class HeirSide {
     this.setDeadline(this.pauseMs * PATIENCE_FACTOR);
     this.adopt();
     if (keeper === undefined) this.trouble("peer_dead", "the keeper ended");
+  }
+
+  /**
+   * This program is to end, having served: calls back once the old one has left, which would take
+   * the end for a crash, and serve again.
+   */
+  finish(done: () => void): void {
+    if (!this.isShared || (this.state !== "serving" && this.state !== "served")) return done();
+    this.afterShared = done;
+    this.options.waiter.after(LEAVING_MS, done);
+    this.on("first_served");
   }
 
   // ---- Events ---------------------------------------------------------------------------------
@@ -343,6 +357,7 @@ export class HeirSide {
     this.channel[Symbol.dispose]();
     this.page?.[Symbol.dispose]();
     this.page = undefined;
+    this.afterShared();
   }
 
   private guard(): void {
@@ -353,30 +368,6 @@ export class HeirSide {
     const descriptors = claim(this.received, final);
     this.options.onGuard({ channel, final, page, descriptors, heir });
   }
-}
-
-type Arrived = Map<string, { readonly fd: Fd; readonly identity: string }>;
-
-/**
- * The descriptors of the final list, each the open file that it is said to be; those that belong to
- * it no longer are closed. Throws RefusedError.
- */
-function claim(received: Arrived, { head }: Final): Map<string, Fd> {
-  const claimed = new Map<string, Fd>();
-  for (const [key, wanted] of head.descriptors) {
-    const found = received.get(key);
-    if (found === undefined) throw new RefusedError(`Cannot take over: "${key}" did not come`);
-    const { fd, identity } = found;
-    if (identity !== wanted) {
-      const what = `wanted file ${wanted}, found ${identity}`;
-      throw new RefusedError(`Cannot take over: "${key}" is another descriptor: ${what}`);
-    }
-    claimed.set(key, fd);
-    received.delete(key);
-  }
-  for (const { fd } of received.values()) fd[Symbol.dispose]();
-  received.clear();
-  return claimed;
 }
 
 /** The keys that a program which has ended since had touched. */

@@ -7,6 +7,15 @@ import type { SharedPage } from "./shared-page.ts";
 import type { Survivor, UpdateReport, Way } from "./survivor.ts";
 import type { Waiter } from "./waiter.ts";
 
+export const TIMES_MS = {
+  /** A slice of copying between two turns of the loop. */
+  copySlice: 2,
+  /** How long a killed heir is waited for before it counts as stuck inside the kernel. */
+  death: 2000,
+  /** A message there and one back, and the calls around: what a pause takes beside the copy. */
+  exchange: 2,
+} as const;
+
 /** What the heir is for. */
 export type Goal =
   /** To serve. */

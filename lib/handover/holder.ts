@@ -17,20 +17,14 @@ import { CarriedList, touchedKeys } from "./carried.ts";
 import { Channel } from "./channel.ts";
 import { type FinalHead, writeFinal } from "./final-file.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
+import { guarded } from "./guarded.ts";
 import { PATIENCE_MS } from "./launcher.ts";
-import { type Message, PROTOCOL } from "./messages.ts";
-import type { Handed, HolderOptions } from "./holder-options.ts";
+import { type Message, PROTOCOL, whyUnfit } from "./messages.ts";
+import { type Handed, type HolderOptions, TIMES_MS } from "./holder-options.ts";
 import { ProbeClient } from "./probe-client.ts";
 import { SharedPage } from "./shared-page.ts";
 import type { Outcome, Snapshot, UpdateReport } from "./survivor.ts";
 import type { Deadline } from "./waiter.ts";
-
-/** A slice of copying between two turns of the loop. */
-const COPY_SLICE_MS = 2;
-/** How long a killed heir is waited for before it counts as stuck inside the kernel. */
-const DEATH_MS = 2000;
-/** A message there and one back, and the calls around them: what a pause takes beside the copy. */
-const EXCHANGE_MS = 2;
 
 const LIMITED = new Set<HolderState>(["handing", "handing_keep", "probing", "committed"]);
 
@@ -76,6 +70,13 @@ export class Holder {
   cancel(reason: string): void {
     this.trouble("cancel", reason);
   }
+
+  /** This program was told to end: a successor that serves already is told so in its turn. */
+  quit(reason: string): void {
+    this.isQuitting = true;
+    this.cancel(reason);
+  }
+  private isQuitting = false;
 
   report(): UpdateReport {
     const { way, generation, binary } = this.options;
@@ -143,20 +144,10 @@ export class Holder {
   /** When the heir has waited long enough for a processor that nobody else wants. */
   private hurry: Deadline | undefined;
 
-  private greeted({ protocol, kinds, version }: Extract<Message, { type: "hello" }>): void {
-    const { kind, stateVersion } = this.options.survivor;
-    const [oldest, newest] = protocol;
-    const known = kinds[kind];
-    const unfit =
-      oldest > PROTOCOL.newest || newest < PROTOCOL.oldest
-        ? `it speaks protocol ${oldest} to ${newest}, wanted ${PROTOCOL.newest}`
-        : known === undefined
-          ? `it cannot continue a ${kind}`
-          : !known.includes(stateVersion)
-            ? `it reads ${kind} state ${known.join(" and ")}, found version ${stateVersion}`
-            : undefined;
+  private greeted(hello: Extract<Message, { type: "hello" }>): void {
+    const unfit = whyUnfit(hello, this.options.survivor);
     if (unfit === undefined) return this.on("hello_fit");
-    this.trouble("hello_unfit", `${version} does not fit: ${unfit}`);
+    this.trouble("hello_unfit", `${hello.version} does not fit: ${unfit}`);
   }
 
   private compared(event: HolderEvent, found: string, wanted: string | undefined): void {
@@ -176,7 +167,7 @@ export class Holder {
     if (step === undefined) return;
     this.state = step.to;
     if (LIMITED.has(step.to)) this.setDeadline(this.options.pauseMs, step.to);
-    if (step.to === "outliving" || step.to === "burying") this.setDeadline(DEATH_MS, step.to);
+    if (step.to === "outliving" || step.to === "burying") this.setDeadline(TIMES_MS.death, step.to);
     for (const effect of step.effects) this.effects[effect]();
     if (this.state === "ended") this[Symbol.dispose]();
   }
@@ -247,8 +238,8 @@ export class Holder {
     send_abort: () =>
       this.channel.send({ type: "abort", reason: this.reason ?? "it was taken back" }, []),
     retrieve_word: () => {
-      assert(this.page, "there is a word once there was a pause");
-      this.on(this.page.takeBack() ? "word_ours" : "word_theirs");
+      // Without a page nothing was handed over yet.
+      this.on(this.page?.takeBack() === false ? "word_theirs" : "word_ours");
     },
     kill_peer: () => {
       this.channel.killPeer();
@@ -260,12 +251,13 @@ export class Holder {
     resume: () => this.options.survivor.resume(this.outcome()),
     adopt_again: () => {
       const { page, head } = this;
-      assert(page && head, "what was handed over is known");
+      if (page === undefined || head === undefined) return this.effects.resume();
       const touched = touchedKeys(head.descriptors, (index) => page.isTouched(index));
       this.options.survivor.adoptAgain(touched, this.outcome());
     },
     leave: () => {
       this.phaseDone("commit");
+      if (this.isQuitting) this.channel.signalPeer(SIGNAL.terminate);
       this.options.survivor.leave();
       this.options.onEnd({ kind: "left", report: this.report() });
     },
@@ -287,8 +279,17 @@ export class Holder {
 
   private copySlice(): void {
     if (this.state !== "copying" || this.snapshot === undefined) return;
-    if (this.snapshot.advance(COPY_SLICE_MS)) return this.on("copied");
-    this.options.waiter.after(0, () => this.copySlice());
+    if (this.snapshot.advance(TIMES_MS.copySlice)) return this.on("copied");
+    this.later(() => this.copySlice());
+  }
+
+  private later(step: () => void): void {
+    this.options.waiter.after(0, () => this.attempt(step));
+  }
+
+  /** No descriptor or memory left, say: this program goes on. */
+  private attempt(step: () => void): void {
+    guarded(step, (reason) => this.trouble("cancel", reason));
   }
 
   private dropSnapshot(): void {
@@ -308,7 +309,7 @@ export class Holder {
     survivor.difference();
     const differenceMs = monotonicMs() - startedAtMs;
     const startMs = known?.phases_ms.start ?? this.phases.start ?? 0;
-    const exchangeMs = goal === "promote" ? EXCHANGE_MS : startMs + EXCHANGE_MS;
+    const exchangeMs = goal === "promote" ? TIMES_MS.exchange : startMs + TIMES_MS.exchange;
     this.predictedMs = Math.round((2 * differenceMs + exchangeMs) * 1000) / 1000;
     if (goal === "rehearse") {
       this.isStaying = true;
@@ -320,8 +321,8 @@ export class Holder {
     }
     const go = (): void => this.on(goal === "keep" ? "go_keep" : "go");
     // The trial has just taken its time: those who came meanwhile are served first.
-    if (survivor.whenPausable === undefined) this.options.waiter.after(0, go);
-    else survivor.whenPausable(go);
+    if (survivor.whenPausable === undefined) this.later(go);
+    else survivor.whenPausable(() => this.attempt(go));
   }
 
   private sendFinal(type: "final" | "final_keep"): void {

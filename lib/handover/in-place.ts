@@ -9,7 +9,8 @@
 //
 // A failing exec returns, and the old program goes on. A new program that refuses the state before
 // it has served executes the old binary again from the kept descriptor, with the same state. One
-// that crashes or hangs is replaced by the keeper, under another pid.
+// that crashes or hangs is replaced by the keeper, under another pid. A signal that would end a
+// program without handlers waits until the new one has them.
 
 import * as v from "valibot";
 import { RefusedError } from "../base/index.ts";
@@ -18,7 +19,9 @@ import {
   closeOnExec,
   type Environment,
   Fd,
+  holdSignals,
   keepOnlyOnExec,
+  releaseSignals,
   replaceProgramByFd,
 } from "../sys/index.ts";
 import { type Final, readFinal } from "./final-file.ts";
@@ -39,6 +42,8 @@ const TokenSchema = v.object({
   /** The old binary, and how it was started; null once it is the one that runs. */
   back: v.nullable(v.object({ binary: fdNumber, argv: v.array(v.string()) })),
   stepped_back: v.nullable(v.string()),
+  /** Signals that wait since the exec. */
+  held_signals: v.array(fdNumber),
 });
 type Token = v.InferOutput<typeof TokenSchema>;
 
@@ -57,6 +62,7 @@ export function becomeProgram(
     keeper_pid: keeperPid,
     back: { binary: old.binary.number, argv: [...old.argv] },
     stepped_back: null,
+    held_signals: [],
   };
   const listed = head.descriptors.map(([, , number]) => number);
   execute(program, { token, listed, environment });
@@ -70,16 +76,21 @@ interface Execution {
 
 function execute({ binary, argv }: Program, { token, listed, environment }: Execution): never {
   const { channel, final, page, back } = token;
+  const held = holdSignals();
   const ours = [channel, final, page, ...(back === null ? [] : [back.binary])];
   keepOnlyOnExec(new Set([...listed, ...ours]));
   const variables = {
     ...cleanEnvironment(environment),
-    [HANDOVER_VARIABLE]: JSON.stringify(token),
+    [HANDOVER_VARIABLE]: JSON.stringify({
+      ...token,
+      held_signals: [...token.held_signals, ...held],
+    } satisfies Token),
   };
   try {
     replaceProgramByFd(binary, { argv, environment: variables });
   } catch (error) {
     keepOnlyOnExec(new Set());
+    releaseSignals(held);
     throw error;
   }
 }
@@ -133,6 +144,7 @@ function claimInPlace(token: Token, environment: Environment): Claimed {
     steppedBack: token.stepped_back ?? undefined,
     canStepBack: back !== null,
     onServing: () => {
+      releaseSignals(token.held_signals);
       binary?.[Symbol.dispose]();
       finalFile[Symbol.dispose]();
     },

@@ -36,7 +36,7 @@ export type {
   Way,
 } from "./survivor.ts";
 export { takeOver } from "./take-over.ts";
-export type { TakeOverOptions } from "./take-over.ts";
+export type { TakenOver, TakeOverOptions } from "./take-over.ts";
 export { ALREADY_ACTIVE, Updater } from "./update.ts";
 export type { UpdateEnd, UpdateOrder, UpdaterOptions } from "./update.ts";
 export { loopWaiter } from "./waiter.ts";

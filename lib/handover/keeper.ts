@@ -6,6 +6,7 @@
 import { Bug } from "../base/index.ts";
 import { type Fd, makeNonBlocking, makeSocketPair } from "../sys/index.ts";
 import { type Guarded, touchedOf } from "./heir.ts";
+import { TIMES_MS } from "./holder-options.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
 import type { Message } from "./messages.ts";
 import { ProbeClient } from "./probe-client.ts";
@@ -20,8 +21,6 @@ export interface KeeperOptions {
   /** It is not needed any more, or cannot help: end this process. */
   readonly onEnd: (failure: string | undefined) => void;
 }
-
-const DEATH_MS = 2000;
 
 export class Keeper {
   private readonly options: KeeperOptions;
@@ -82,7 +81,7 @@ export class Keeper {
     const step = holderStep(this.state, event);
     if (step === undefined) return;
     this.state = step.to;
-    if (step.to === "outliving" || step.to === "burying") this.setDeadline(DEATH_MS);
+    if (step.to === "outliving" || step.to === "burying") this.setDeadline(TIMES_MS.death);
     for (const effect of step.effects) this.effects[effect]();
   }
 

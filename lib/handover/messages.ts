@@ -26,8 +26,8 @@
 import * as v from "valibot";
 import { RefusedError } from "../base/index.ts";
 
-/** The versions of this protocol that we speak. */
-export const PROTOCOL = { oldest: 1, newest: 1 } as const;
+/** The versions of this protocol that we speak. 1 had a final file without a sum. */
+export const PROTOCOL = { oldest: 2, newest: 2 } as const;
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
@@ -87,4 +87,18 @@ export function decodeMessage(bytes: Uint8Array): Message {
   }
   const shown = told.length > 80 ? `${told.slice(0, 80)}...` : told;
   throw new RefusedError(`Cannot understand the other side of the update: it said ${shown}`);
+}
+
+/** Why a new program that says so cannot go on for this one; undefined: it can. */
+export function whyUnfit(
+  { protocol: [oldest, newest], kinds }: Extract<Message, { type: "hello" }>,
+  { kind, stateVersion }: { readonly kind: string; readonly stateVersion: number },
+): string | undefined {
+  if (oldest > PROTOCOL.newest || newest < PROTOCOL.oldest) {
+    return `it speaks protocol ${oldest} to ${newest}, wanted ${PROTOCOL.newest}`;
+  }
+  const known = kinds[kind];
+  if (known === undefined) return `it cannot continue a ${kind}`;
+  if (known.includes(stateVersion)) return undefined;
+  return `it reads ${kind} state ${known.join(" and ")}, found version ${stateVersion}`;
 }

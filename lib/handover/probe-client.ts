@@ -1,7 +1,8 @@
 // The holder as one more client of the heir: it asks what it knows the answers to.
 
-import { RefusedError, SystemError } from "../base/index.ts";
+import { RefusedError } from "../base/index.ts";
 import { borrow, type Fd, readReady, TRY_AGAIN, writeReady } from "../sys/index.ts";
+import { guarded } from "./guarded.ts";
 import type { ProbeTalk } from "./survivor.ts";
 import type { Waiter } from "./waiter.ts";
 
@@ -21,8 +22,8 @@ export class ProbeClient implements Disposable {
     this.waiter = waiter;
     this.talk = talk;
     this.onEnd = onEnd;
-    waiter.watch(fd, () => this.guarded(() => this.read()));
-    this.guarded(() => this.send(talk.opening));
+    waiter.watch(fd, () => this.attempt(() => this.read()));
+    this.attempt(() => this.send(talk.opening));
   }
 
   private read(): void {
@@ -47,13 +48,8 @@ export class ProbeClient implements Disposable {
   }
 
   /** What goes wrong with this connection is an answer too. */
-  private guarded(step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      if (!(error instanceof RefusedError) && !(error instanceof SystemError)) throw error;
-      this.end(error.message);
-    }
+  private attempt(step: () => void): void {
+    guarded(step, (reason) => this.end(reason));
   }
 
   private end(wrong: string | undefined): void {

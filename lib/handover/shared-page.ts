@@ -47,6 +47,10 @@ export class SharedPage implements Disposable {
     if (words[MAGIC_AT] !== MAGIC || words[VERSION_AT] !== VERSION) {
       throw new RefusedError("Cannot use the shared page: it is no handover page of version 1");
     }
+    if (words[COUNT_AT] !== descriptors) {
+      const found = `found one for ${words[COUNT_AT]}`;
+      throw new RefusedError(`Cannot use the shared page: wanted ${descriptors} marks, ${found}`);
+    }
     return page;
   }
 

@@ -18,7 +18,10 @@ export interface TakeOverOptions {
   readonly onEnd: (failure: string | undefined) => void;
 }
 
-export function takeOver(options: TakeOverOptions): void {
+/** A program that has taken over, as long as the old one may still be there. */
+export type TakenOver = Pick<HeirSide, "finish">;
+
+export function takeOver(options: TakeOverOptions): TakenOver {
   const { claimed, waiter, heirs, version, onServing, onEnd } = options;
   const side = new HeirSide({
     channel: claimed.channel,
@@ -40,11 +43,12 @@ export function takeOver(options: TakeOverOptions): void {
         ? (guarded) => void new Keeper({ guarded, waiter, onServing, onEnd })
         : undefined,
   });
-  if (claimed.kind === "heir") return side.greet();
   try {
-    side.inherit(claimed.inherited);
+    if (claimed.kind === "heir") side.greet();
+    else side.inherit(claimed.inherited);
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
     onEnd(error.message);
   }
+  return side;
 }

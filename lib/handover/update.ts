@@ -104,6 +104,11 @@ export class Updater {
     this.holder?.cancel(reason);
   }
 
+  /** As cancel(); where it is too late for that, the new program is told to end by SIGTERM. */
+  quit(reason: string): void {
+    this.holder?.quit(reason);
+  }
+
   private inPlace(program: Program, order: UpdateOrder, done: (end: UpdateEnd) => void): void {
     const rehearsed = (end: UpdateEnd): void => {
       if (end.kind !== "rehearsed") return done(end);

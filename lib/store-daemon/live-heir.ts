@@ -11,9 +11,9 @@ import {
   mapGrowingMemory,
   shutdownConnection,
 } from "../sys/index.ts";
-import { adoptStore, continueStore, type Host } from "../xenstore/index.ts";
+import { adoptStore, type ConnectionInfo, continueStore, type Host } from "../xenstore/index.ts";
 import type { Hypervisor } from "./hypervisor.ts";
-import { decodeLiveParts } from "./live-parts.ts";
+import { decodeLiveParts, type LiveClient } from "./live-parts.ts";
 import { practise } from "./live-practice.ts";
 import { storeProbe } from "./live-probe.ts";
 import { ARENA_KEY } from "./live-survivor.ts";
@@ -57,6 +57,7 @@ export function storeHeir(parts: HeirParts): Heir {
       const memory = mapGrowingMemory(need(ARENA_KEY));
       const hypervisor = openHypervisor(events);
       const daemon = makeDaemon({ memory, hypervisor }, continueStore);
+      refuseStrangers(head.clients, daemon.store.connections());
       const listeners = head.listeners.map(need);
       const clients = head.clients.map((client, index): ClientParts => {
         const socket = client.key === null ? undefined : need(client.key);
@@ -128,6 +129,27 @@ const needed =
 function hangUp(socket: Fd): void {
   shutdownConnection(socket);
   socket[Symbol.dispose]();
+}
+
+/**
+ * Who is handed over the store knows, so that nobody is dropped in silence. It may know more: the
+ * probe of a program that has refused.
+ */
+function refuseStrangers(
+  clients: readonly LiveClient[],
+  known: readonly Pick<ConnectionInfo, "connection" | "kind" | "tag">[],
+): void {
+  const rows = new Map(known.map((row) => [row.connection, row]));
+  for (const { connection, key, port, is_ignored } of clients) {
+    const kind = key === null ? "ring" : "socket";
+    const row = rows.get(connection);
+    const isSame = row?.kind === kind && (kind === "socket" || is_ignored || row.tag === port);
+    if (isSame) continue;
+    const wanted = kind === "ring" ? `a ring at port ${port}` : "a socket";
+    const found = row === undefined ? "none" : `a ${row.kind} of ${row.tag}`;
+    const what = `wanted ${wanted} as connection ${connection}, found ${found}`;
+    throw new RefusedError(`Cannot adopt the store: ${what}`);
+  }
 }
 
 /** A ring that the program before us served and that cannot be mapped again ends the update. */

@@ -8,6 +8,7 @@
 
 import * as v from "valibot";
 import { RefusedError } from "../base/index.ts";
+import { HEADER_BYTES } from "../xenstore/index.ts";
 import type { ClientParts, DaemonParts } from "./parts.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -58,6 +59,8 @@ const ROW = {
 const ROW_BYTES = 4 * Object.keys(ROW).length;
 
 const HEAD_AT = 4;
+/** Of the payload's length in a message. */
+const LENGTH_AT = 12;
 
 export interface LiveParts {
   readonly head: LiveHead;
@@ -106,18 +109,48 @@ export function decodeLiveParts(bytes: Uint8Array): LiveParts {
   const clients = keys.map((key, index) => clientAt(view, headEnd + index * ROW_BYTES, key));
   let at = rowsEnd;
   const take = (length: number): Uint8Array => bytes.subarray(at, (at += length));
-  const parts = clients.map(({ input_bytes, output_bytes, sent_bytes }) => {
-    if (sent_bytes > output_bytes) throw unfit("more was sent than there is");
-    return { input: take(input_bytes), output: take(output_bytes) };
+  const parts = clients.map((client) => {
+    const part = { input: take(client.input_bytes), output: take(client.output_bytes) };
+    if (at > bytes.length) throw unfit("its clients' bytes are cut short");
+    refuseBrokenOutput(client, part.output);
+    return part;
   });
   if (at !== bytes.length) throw unfit(`wanted ${at} bytes, found ${bytes.length}`);
+  refuseTwins(
+    "connection",
+    clients.map(({ connection }) => connection),
+  );
+  refuseTwins(
+    "key",
+    keys.filter((key) => key !== null),
+  );
   return { head: { ...rest, keys, clients }, bytes: parts };
+}
+
+/** What is to be sent is whole messages, of which the first alone may have gone in part. */
+function refuseBrokenOutput({ connection, sent_bytes }: LiveClient, output: Uint8Array): void {
+  const view = new DataView(output.buffer, output.byteOffset, output.length);
+  let firstBytes = 0;
+  for (let at = 0; at < output.length;) {
+    const isHead = at + HEADER_BYTES <= output.length;
+    const length = isHead ? HEADER_BYTES + view.getUint32(at + LENGTH_AT, true) : Infinity;
+    if (at + length > output.length) throw unfit(`connection ${connection}: a message in part`);
+    if (at === 0) firstBytes = length;
+    at += length;
+  }
+  if (sent_bytes === 0 || sent_bytes < firstBytes) return;
+  throw unfit(`connection ${connection}: ${sent_bytes} bytes of a message of ${firstBytes} went`);
+}
+
+function refuseTwins(what: string, all: readonly (number | string)[]): void {
+  if (new Set(all).size !== all.length) throw unfit(`a ${what} comes twice`);
 }
 
 function clientAt(view: DataView, at: number, key: string | null): LiveClient {
   const word = (index: number): number => view.getUint32(at + 4 * index, true);
   const ignored = word(ROW.isIgnored);
-  if (ignored > 1) throw unfit(`wanted 0 or 1 for a client, found ${ignored}`);
+  const isRing = key === null;
+  if (ignored > (isRing ? 1 : 0)) throw unfit(`a ${isRing ? "ring" : "socket"} ignored ${ignored}`);
   return {
     connection: word(ROW.connection),
     key,

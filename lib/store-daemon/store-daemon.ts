@@ -107,6 +107,7 @@ export class StoreDaemon implements Host {
   /** Stops serving, between two requests. Nothing is lost: resume() goes on. */
   pause(): void {
     if (this.isPaused) return;
+    this.domains.prepare(this.store); // The turn whose end would do it may not have ended.
     this.isPaused = true;
     this.loop.onTurnEnd(() => false);
     this.acceptor.pause();

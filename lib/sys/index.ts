@@ -98,7 +98,7 @@ export {
   sendDescriptors,
 } from "./socket.ts";
 export type { Connection, Received, SocketKind, UnixAddress } from "./socket.ts";
-export { dieBySignal } from "./signals.ts";
+export { dieBySignal, holdSignals, releaseSignals } from "./signals.ts";
 export { compareMemory, copyMemory } from "./memory-words.ts";
 export { BufferPool } from "./buffer-pool.ts";
 export type { PoolBuffer } from "./buffer-pool.ts";

@@ -127,6 +127,7 @@ export const SYSCALL =
         pidfd_open: 434,
         pidfd_send_signal: 424,
         renameat2: 276,
+        rt_sigprocmask: 135,
       }
     : {
         close_range: 436,
@@ -137,6 +138,7 @@ export const SYSCALL =
         pidfd_open: 434,
         pidfd_send_signal: 424,
         renameat2: 316,
+        rt_sigprocmask: 14,
       };
 
 const errnoAddress = libc.__errno_location(); // Stable for the main thread.

@@ -3,10 +3,13 @@
 // The runtime has threads of its own that block nothing, so masking a signal in ours does not hold
 // it back. Ignoring it does, for the whole process; a signal that arrives meanwhile is lost, which
 // is why this is only for the last step of work that is complete already.
+//
+// Over an exec the mask does hold them back: only the thread that calls it goes on, with its mask,
+// and what arrives waits until the new program has its handlers and lets it through.
 
 import { pointer, reserve } from "./arena.ts";
 import { systemError } from "./errno.ts";
-import { lastErrno, libc } from "./libc.ts";
+import { lastErrno, libc, SYSCALL } from "./libc.ts";
 
 const SIGHUP = 1;
 const SIGINT = 2;
@@ -35,6 +38,42 @@ export function withoutSignals<T>(step: () => T): T {
   } finally {
     for (const { signal, region } of done) setAction(signal, region.address, undefined);
   }
+}
+
+const SIG_BLOCK = 0;
+const SIG_UNBLOCK = 1;
+/** The kernel's own set of signals: a bit each, the lowest for signal 1. */
+const KERNEL_MASK_BYTES = 8;
+const wantedMask = reserve(KERNEL_MASK_BYTES);
+const oldMask = reserve(KERNEL_MASK_BYTES);
+
+const bitsOf = (signals: readonly number[]): number =>
+  signals.reduce((mask, signal) => mask | (1 << (signal - 1)), 0);
+
+/**
+ * Lets SIGHUP, SIGINT and SIGTERM wait for the program that this one is about to become. Returns
+ * those that did not wait before, for releaseSignals().
+ */
+export function holdSignals(): number[] {
+  changeMask(SIG_BLOCK, STOPPING);
+  const before = oldMask.view.getUint32(0, true);
+  return STOPPING.filter((signal) => (before & bitsOf([signal])) === 0);
+}
+
+/** What was held back arrives, for the handlers that are there by now. */
+export const releaseSignals = (signals: readonly number[]): void =>
+  changeMask(SIG_UNBLOCK, signals);
+
+function changeMask(how: number, signals: readonly number[]): void {
+  wantedMask.bytes.fill(0);
+  wantedMask.view.setUint32(0, bitsOf(signals), true);
+  const { address: wanted } = wantedMask;
+  const call = SYSCALL.rt_sigprocmask;
+  const result = libc.syscall(call, how, wanted, oldMask.address, KERNEL_MASK_BYTES, 0, 0);
+  const errno = result === -1 ? lastErrno() : 0;
+  if (result !== -1) return;
+  const object = `signals ${signals.join(", ")}`;
+  throw systemError("Cannot hold back signals", { call: "rt_sigprocmask", errno, object });
 }
 
 /** Ends this process by the signal, so that its parent sees the same as of a child of ours. */
