@@ -1,6 +1,7 @@
 #!/bin/bash
 # The dom0's xenstored is replaced under running guests and a working toolstack, again and again, by
 # promotion and in place; then it is killed. Run with XENSTORED=job.
+# Nobody but a keeper holds its descriptors here; store-killed is the job with a service manager.
 #
 # A guest that reads its store without rest is the judge: no reply may be refused, and it tells the
 # longest wait it has seen, beside the one without an update.
@@ -66,6 +67,26 @@ for way in promote in-place; do
   done
   figure "$way: longest wait of a guest's read, ms, with updates and without" "$((worst / 1000)) $((calm / 1000))"
   figure "$way: longest command, ms" "$slowest"
+done
+
+say "---- in place, and the new program is killed: its keeper serves"
+cp "$agent" "$PWD/next"
+guarded=5
+[ -z "$short" ] || guarded=2
+for round in $(seq "$guarded"); do
+  before=$(daemon)
+  "$agent" live-update --way in-place "$socket" "$PWD/next" >"$out/update.log" 2>&1 &
+  other=$!
+  # From then on only the keeper has what the old program had, until the new one has proved itself.
+  until [ "/proc/$before/exe" -ef "$PWD/next" ]; do kill -0 "$other" 2>/dev/null || break; done
+  if [ "/proc/$before/exe" -ef "$PWD/next" ]; then kill -9 "$before"; else fail "keeper $round: $(tail -1 "$out/update.log")"; fi
+  wait "$other"
+  check "keeper $round: it serves" within 30 eval "[ \"\$('$control' check 2>/dev/null)\" = OK ]"
+  check "keeper $round: under another pid" test "$(daemon)" != "$before"
+  check "keeper $round: it is the old program" test "/proc/$(daemon)/exe" -ef "$agent"
+  for guest in $guests; do
+    check "keeper $round: $guest reads on" says_again "$guest" 20
+  done
 done
 
 say "---- as Xen's own tool asks for it"

@@ -24,7 +24,8 @@ mkdir -p "$results"
 settings_of() {
   case $1 in
     takeover) echo "XENSTORED=${STOCK:-c} TIMEOUT=1800" ;; # STOCK=o: oxenstored.
-    store* | live-update | long-run) echo "XENSTORED=job TIMEOUT=3600" ;;
+    store* | live-update) echo "XENSTORED=job TIMEOUT=3600" ;;
+    long-run) echo "XENSTORED=job TIMEOUT=$((${SECONDS_LONG:-3600} + 1800))" ;;
     remus | snapshot) echo "DOM0MEM=1200 MEM=2500 TIMEOUT=1800" ;;
     *) echo "TIMEOUT=1800" ;;
   esac
@@ -34,7 +35,7 @@ jobs_here() {
   local path
   for path in "$here"/*.sh; do
     case $(basename "$path" .sh) in
-      run | lib | xenstored) ;;
+      run | lib | emulator | xenstored) ;;
       *) basename "$path" .sh ;;
     esac
   done
@@ -65,8 +66,10 @@ make_guest() {
   rm -rf "$stage"
 }
 
-# Ends an emulator that stands still: now and then one does when it starts an HVM guest, whatever runs
-# in its dom0. It uses no processor time then, which an idle dom0 always does.
+# An emulator that stands still: now and then one does when it starts an HVM guest, whatever runs in
+# its dom0. It uses no processor time then, which an idle dom0 always does. Stopped and continued by
+# its monitor it looks anew at what is due; one that stands still after that too is ended. What it was
+# doing stays in OUT/still.txt.
 watch_emulator() { # OUT
   local ticks before=-1 still=0 pid
   while sleep 20; do
@@ -74,8 +77,16 @@ watch_emulator() { # OUT
     ticks=$(awk '{ print $14 + $15 }' "/proc/$pid/stat" 2>/dev/null) || continue
     if [ "$ticks" = "$before" ]; then still=$((still + 1)); else still=0; fi
     before=$ticks
-    [ "$still" -lt 3 ] || { touch "$1/stood-still" && kill "$pid" && return; }
+    case $still in
+      2) nudge "$1" ;;
+      5) touch "$1/stood-still" && kill "$pid" && return ;;
+    esac
   done
+}
+nudge() { # OUT
+  date '+%H:%M:%S stands still' >>"$1/still.txt"
+  printf '%s\n' 'info registers' 'info lapic' 'info pic' stop cont >"$1/monitor.in"
+  timeout 3 cat "$1/monitor.out" >>"$1/still.txt"
 }
 
 run_job() { # NAME BOOT: the last lines of its output tell how it went.
@@ -94,14 +105,15 @@ run_job() { # NAME BOOT: the last lines of its output tell how it went.
     "${GUESTS:-}" "${ROUNDS:-}" "${SEED:-}" "${SECONDS_LONG:-}" >"$results/settings.sh"
   files+=("$results/settings.sh")
   for attempt in 1 2 3 4; do
-    rm -f "$out/stood-still"
+    rm -f "$out/stood-still" "$out/still.txt"
     status=0
     watch_emulator "$out" &
     watcher=$!
     # shellcheck disable=SC2046 # A list of plain words.
-    env $(settings_of "$name") LAB="$built" OUT="$out" \
+    env $(settings_of "$name") LAB="$built" OUT="$out" QEMU="$here/emulator.sh" \
       bash "$lab/lab-run.sh" "$here/$name.sh" "${files[@]}" >"$out/job.txt" 2>&1 || status=$?
     kill "$watcher" 2>/dev/null || true
+    [ ! -f "$out/still.txt" ] || echo "  $name: the emulator stood still $(grep -c still "$out/still.txt") times"
     [ -f "$out/stood-still" ] || break
     echo "  $title: the emulator stood still (attempt $attempt of 4)"
   done
