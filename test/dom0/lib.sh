@@ -56,8 +56,9 @@ speaks() { # NAME SECONDS
   tail -5 "$console/guest-$1.log"
   return 1
 }
+# An HVM guest boots for minutes where the machine below the emulator has other things to do.
 begin() { # NAME [CONFIG]
-  xl create "${2:-/lab/cfg/$1.cfg}" >/dev/null && speaks "$1" 120
+  xl create "${2:-/lab/cfg/$1.cfg}" >/dev/null && speaks "$1" 400
 }
 # A config like that of /lab/cfg/NAME.cfg with the guest of test/dom0/guest; prints its path.
 config_for() { # NAME WORDS-FOR-THE-GUEST [LINE-OF-CONFIG...]
