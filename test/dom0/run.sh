@@ -24,6 +24,8 @@ mkdir -p "$results"
 settings_of() {
   case $1 in
     takeover) echo "XENSTORED=${STOCK:-c} TIMEOUT=1800" ;; # STOCK=o: oxenstored.
+    # XENSTORED=c: the same with the stock daemon, to see what is the emulator's.
+    store-guests) echo "XENSTORED=${XENSTORED:-job} TIMEOUT=3600" ;;
     store* | live-update) echo "XENSTORED=job TIMEOUT=3600" ;;
     long-run) echo "XENSTORED=job TIMEOUT=$((${SECONDS_LONG:-3600} + 1800))" ;;
     remus | snapshot) echo "DOM0MEM=1200 MEM=2500 TIMEOUT=1800" ;;
