@@ -40,7 +40,7 @@ export const FULL: Sizes = {
   sparseMemoryBytes: 64 * GIB,
   pairs: 15,
   store: { rounds: 5, seconds: 1, nodes: 100_000, connections: [64, 500] },
-  snapshot: { disks: 32, rounds: 7 },
+  snapshot: { disks: 32, rounds: 11 },
   liveUpdate: {
     promoteNodes: [0, 1000, 10_000, 100_000],
     connections: 500,

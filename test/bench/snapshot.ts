@@ -126,6 +126,7 @@ async function stall(
 ): Promise<number> {
   await using guest = await guestIn(place, "g");
   await using writer = await startWriter(guest, place.folder, ["d0"]);
+  tool("sync"); // What the kernel has still to write of this bench's own files holds up writers too.
   await Bun.sleep(SETTLE_MS);
   await writer.ask();
   await run(guest, () => writer.ask());
