@@ -15,6 +15,7 @@ import {
   KIND_MASK,
   NODE,
   ROW_WORDS,
+  TRANSACTION,
 } from "./layout.ts";
 import { domidOf } from "./permission.ts";
 import { allocateRow, freeRow } from "./rows.ts";
@@ -86,25 +87,51 @@ export function findAgain(core: Core): void {
   const { words } = arena;
   connectionRows.length = 1;
   domainRows.fill(0);
+  let before = 0;
   let row = words[HEADER.firstConnection]!;
   let left = words[HEADER.connectionCount]!;
   for (; row !== 0; row = words[row * ROW_WORDS + CONNECTION.next]!) {
     if (left-- <= 0 || !isRow(words, row, KIND.connection)) throw lost("connections", row);
-    const number = words[row * ROW_WORDS + CONNECTION.number]!;
-    if (number <= 0 || number >= NUMBER_END) throw lost("connections", row);
+    const at = row * ROW_WORDS;
+    const number = words[at + CONNECTION.number]!;
+    const isFit = number > 0 && number < NUMBER_END && words[at + CONNECTION.previous] === before;
+    const domain = words[at + CONNECTION.domain]!;
+    const isOwn = domain === 0 || isRow(words, domain, KIND.domain);
+    if (!isFit || !isOwn) throw lost("connections", row);
     while (connectionRows.length < number) connectionRows.push(0);
     connectionRows[number] = row;
+    refuseLostTransactions(words, row);
+    before = row;
   }
-  if (left !== 0) throw lost("connections", 0);
+  if (left !== 0 || words[HEADER.lastConnection] !== before) throw lost("connections", 0);
+  before = 0;
   row = words[HEADER.firstDomain]!;
   left = words[HEADER.domainCount]!;
   for (; row !== 0; row = words[row * ROW_WORDS + DOMAIN.next]!) {
     if (left-- <= 0 || !isRow(words, row, KIND.domain)) throw lost("domains", row);
-    const domid = words[row * ROW_WORDS + DOMAIN.domid]!;
-    if (domid < 0 || domid >= domainRows.length) throw lost("domains", row);
+    const at = row * ROW_WORDS;
+    const domid = words[at + DOMAIN.domid]!;
+    const isFit = domid >= 0 && domid < domainRows.length && words[at + DOMAIN.previous] === before;
+    const connection = words[at + DOMAIN.connection]!;
+    const isOwn = connection === 0 || words[connection * ROW_WORDS + CONNECTION.domain] === row;
+    if (!isFit || !isOwn) throw lost("domains", row);
     domainRows[domid] = row;
+    before = row;
   }
-  if (left !== 0) throw lost("domains", 0);
+  if (left !== 0 || words[HEADER.lastDomain] !== before) throw lost("domains", 0);
+}
+
+/** They are few, and everything that is done in one begins with this list. */
+function refuseLostTransactions(words: Int32Array, connection: number): void {
+  const at = connection * ROW_WORDS;
+  let left = words[at + CONNECTION.transactionCount]!;
+  let row = words[at + CONNECTION.firstTransaction]!;
+  for (; row !== 0; row = words[row * ROW_WORDS + TRANSACTION.next]!) {
+    if (left-- <= 0 || !isRow(words, row, KIND.transaction)) throw lost("transactions", row);
+    if (words[row * ROW_WORDS + TRANSACTION.connection] !== connection)
+      throw lost("transactions", row);
+  }
+  if (left !== 0) throw lost("transactions", 0);
 }
 
 const isRow = (words: Int32Array, row: number, kind: number): boolean =>

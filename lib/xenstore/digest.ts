@@ -7,6 +7,7 @@ import type { Core } from "./core.ts";
 import { CONNECTION, DOMAIN, HEADER, KIND_MASK, ROW_WORDS, TRANSACTION } from "./layout.ts";
 import { QUOTAS } from "./limits.ts";
 
+const NEXT = TRANSACTION.next;
 /** Of two words each. */
 const DOMAIN_WORDS = [DOMAIN.generation, DOMAIN.frame].flatMap((word) => [word, word + 1]);
 
@@ -32,8 +33,10 @@ function othersSum(core: Core): number {
     own = join(own, words[at + CONNECTION.nextTransactionId]!);
     own = join(own, words[at + CONNECTION.number]!);
     sum = (sum + own) | 0;
+    // As many as are counted: the memory need not have been verified.
     let transaction = words[at + CONNECTION.firstTransaction]!;
-    for (; transaction !== 0; transaction = words[transaction * ROW_WORDS + TRANSACTION.next]!) {
+    let left = words[at + CONNECTION.transactionCount]!;
+    for (; left-- > 0 && transaction > 0; transaction = words[transaction * ROW_WORDS + NEXT]!) {
       sum = (sum + flagsSum(words, transaction * ROW_WORDS)) | 0;
     }
   }
