@@ -229,7 +229,8 @@ export class Holder {
     },
     send_final: () => this.sendFinal("final"),
     send_final_keep: () => this.sendFinal("final_keep"),
-    exec: () => this.exec(),
+    // The loop notes signals between two of its turns: the exec would lose one that has come.
+    exec: () => this.later(() => this.later(() => this.exec())),
     probe: () => this.startProbe(),
     send_commit: () => {
       this.phaseDone("probe");
@@ -366,6 +367,7 @@ export class Holder {
   }
 
   private exec(): void {
+    if (this.state !== "handing_keep") return;
     const { becomeProgram } = this.options;
     assert(becomeProgram, "there is a program to become");
     assert(this.final && this.page && this.head && this.heirPid, "the keeper has everything");

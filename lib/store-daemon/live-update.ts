@@ -106,7 +106,9 @@ export class LiveUpdate {
     });
     const { environment } = program.self;
     const { runFolder, stockWords } = program;
-    this.stock = new StockUpdates({ running, environment, runFolder, stockWords, generation, log });
+    const onOver = (): void => this.over();
+    const where = { running, environment, runFolder, stockWords };
+    this.stock = new StockUpdates({ ...where, generation, log, onOver });
   }
 
   control(request: ControlRequest): ControlAnswer {
@@ -129,6 +131,22 @@ export class LiveUpdate {
       default:
         return { error: "EINVAL" };
     }
+  }
+
+  /**
+   * The program is to end: what goes on is taken back. Calls back when nothing does, unless a new
+   * program serves by then: that is told to end, and this one leaves.
+   */
+  quit(reason: string, done: () => void): void {
+    if (!this.isActive) return done();
+    this.whenOver = done;
+    this.updater.quit(reason);
+    this.stock.cancel(reason);
+  }
+  private whenOver = (): void => undefined;
+
+  private over(): void {
+    this.options.running.loop.after(0, this.whenOver); // Whoever asked is answered first.
   }
 
   // ---- The stock session ----
@@ -280,6 +298,7 @@ export class LiveUpdate {
         if (end.kind !== "left") {
           if (!order.isDryRun) announce(false);
           answerAsker(running, end);
+          this.over();
         }
         log(lineOf(end));
       });

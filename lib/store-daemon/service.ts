@@ -4,6 +4,8 @@
 //   listeners  from the service manager; else the socket path
 //   ready      told to the manager once requests are answered; SIGTERM and SIGINT end it, SIGHUP
 //              opens the logs anew
+//   end        the store is left to the next program. In the middle of an update that is taken
+//              back first, or the new program ends where it serves already
 //
 // Or it is the successor of a daemon that is being replaced: then all of these come from that one.
 
@@ -14,6 +16,7 @@ import {
   type Heir,
   loopWaiter,
   type Survivor,
+  type TakenOver,
   takeOver,
 } from "../handover/index.ts";
 import {
@@ -117,6 +120,7 @@ class Service {
   private readonly statistics = new Statistics();
   private running: Running | undefined;
   private update: LiveUpdate | undefined;
+  private taken: TakenOver | undefined;
   /** How the update to this program went, for a client that asks for it. */
   private owed: OwedResult | undefined;
   /** The service manager made the socket, or keeps it for us: it stays where it is. */
@@ -216,7 +220,7 @@ class Service {
           return this.survivorOf(running);
         },
       });
-    takeOver({
+    this.taken = takeOver({
       claimed,
       waiter: loopWaiter(loop),
       heirs: { [STORE_KIND]: { stateVersions: [STORE_STATE_VERSION], start } },
@@ -252,7 +256,7 @@ class Service {
       if (running.daemon.isServing) step(running.daemon);
     };
     running.daemon.trace = traces.current;
-    watchSignals(loop, traces);
+    this.watchSignals();
     // Compacts the arena, a little at a time.
     every(
       loop,
@@ -274,6 +278,24 @@ class Service {
     running.daemon.store.changePort = running.hypervisor.changePort;
     running.daemon.resume();
     loop.after(SETTLED_MS, releaseProgramText);
+  }
+
+  private watchSignals(): void {
+    const { loop, traces } = this;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      loop.onSignal(signal, () => this.stop(`the store daemon was told to end by ${signal}`));
+    }
+    loop.onSignal("SIGHUP", () => traces.current?.reopen());
+    // A store that ends costs the host a restart: what means nothing here does not end it.
+    for (const signal of ["SIGUSR1", "SIGUSR2"] as const) loop.onSignal(signal, () => undefined);
+  }
+
+  /** Neither who was here before nor who comes behind us may serve on without us. */
+  private stop(reason: string): void {
+    const stop = (): void => this.loop.stop();
+    const quit = (): void => (this.update === undefined ? stop() : this.update.quit(reason, stop));
+    if (this.taken === undefined) quit();
+    else this.taken.finish(quit);
   }
 
   private tellReady({ memory, hypervisor, listeners }: Running): void {
@@ -370,12 +392,6 @@ function openHypervisor(
   if (hypervisor === "none") return noHypervisor();
   if (hypervisor === "xen") return new XenHypervisor(ownDomid, inherited);
   return new FileHypervisor(hypervisor.folder, inherited?.fd);
-}
-
-function watchSignals(loop: Loop, traces: Traces): void {
-  loop.onSignal("SIGTERM", () => loop.stop());
-  loop.onSignal("SIGINT", () => loop.stop());
-  loop.onSignal("SIGHUP", () => traces.current?.reopen());
 }
 
 const optional = <T, R>(value: T | undefined, make: (value: T) => R): R | undefined =>

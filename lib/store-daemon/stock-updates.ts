@@ -22,6 +22,8 @@ export interface StockUpdatesParts extends Omit<StockUpdateParts, "onEnd"> {
   readonly stockWords: (kind: StockKind) => readonly string[];
   readonly generation: number;
   readonly log: (line: string) => void;
+  /** It did not come to an update, and nothing goes on any more. */
+  readonly onOver: () => void;
 }
 
 export type StockWish = Omit<StockOrder, "words" | "asker" | "generation"> & {
@@ -87,6 +89,7 @@ export class StockUpdates {
     const { current } = this;
     this.current = undefined;
     if (current === undefined) return;
+    this.parts.onOver();
     const { asker } = current.order;
     const why = end.kind === "failed" ? end.reason : end.kind;
     this.parts.log(end.kind === "failed" ? `live update failed: ${why}` : `live update: ${why}`);

@@ -21,7 +21,7 @@ import { collect as parseQemu } from "../stream/qemu/collect.ts";
 import { checkpointKills } from "./checkpoint-fuzzer.ts";
 import { checkReport, checkSchema, verifyForFuzz } from "./check-report.ts";
 import { DEVICE_FUZZERS } from "./device-fuzzers.ts";
-import { liveUpdates } from "./live-update-fuzzer.ts";
+import { liveUpdates, liveUpdateSignals } from "./live-update-fuzzer.ts";
 import { mutateBytes } from "./mutate-bytes.ts";
 import { mutatePlan } from "./mutate-plan.ts";
 import { onceIn, pick, type Random } from "./random.ts";
@@ -195,6 +195,7 @@ export const FUZZERS: readonly Fuzzer[] = [
   ...STORE_FUZZERS,
   checkpointKills,
   liveUpdates,
+  liveUpdateSignals,
   ...DEVICE_FUZZERS,
   ...SNAPSHOT_FUZZERS,
 ];

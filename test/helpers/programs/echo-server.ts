@@ -1,13 +1,14 @@
 // The echo server of the live update tests, compiled by echo-binary.ts. Under the name "echo-WORD"
 // it is a bad new program of that kind.
 //
-//   echo-server serve SOCKET CONTROL       serves until SIGTERM
+//   echo-server serve SOCKET CONTROL       serves until SIGTERM, and then writes a line to $ECHO_ENDS
 //   echo-server live-update-launch JSON    the launcher
 //   echo-server live-update-probe          what it can continue
 //
 // On CONTROL an update is ordered by one JSON object (UpdateOrder); the outcome comes back on the
 // same connection, whoever of the two programs serves by then.
 
+import { appendFileSync } from "node:fs";
 import { basename } from "node:path";
 import {
   claimHandover,
@@ -18,6 +19,7 @@ import {
   PROBE_COMMAND,
   PROTOCOL,
   runLauncher,
+  type TakenOver,
   takeOver,
   Updater,
   type UpdateOrder,
@@ -46,14 +48,14 @@ const roleOf = (claimed: Claimed | undefined): Role =>
 
 /**
  * ECHO_DIES="new 5": the process in that role is killed when the handover wakes it for the fifth
- * time, before it does anything.
+ * time, before it does anything. "new 5 SIGTERM" is another signal.
  */
 function mortal(waiter: Waiter, role: Role): Waiter {
-  const [victim, at] = (process.env.ECHO_DIES ?? "").split(" ");
+  const [victim, at, signal = "SIGKILL"] = (process.env.ECHO_DIES ?? "").split(" ");
   if (victim !== role) return waiter;
   let wakeUps = 0;
   const counted = (run: () => void) => (): void => {
-    if (++wakeUps === Number(at)) process.kill(process.pid, "SIGKILL");
+    if (++wakeUps === Number(at)) process.kill(process.pid, signal);
     run();
   };
   return {
@@ -68,14 +70,32 @@ async function serve(socket: string, control: string): Promise<void> {
   const claimed = claimHandover(process.env);
   const waiter = mortal(loopWaiter(loop), roleOf(claimed));
   let isGivenUp = false;
-  loop.onSignal("SIGTERM", () => loop.stop());
+  let updater: Updater | undefined;
+  let taken: TakenOver | undefined;
+  let served: Echo | undefined;
+  let whenOver = (): void => undefined;
+  const stop = (): void => {
+    if (process.env.ECHO_ENDS !== undefined) {
+      appendFileSync(process.env.ECHO_ENDS, `${process.pid} ${served?.total}\n`);
+    }
+    loop.stop();
+  };
+  const quit = (): void => {
+    if (updater?.isActive !== true) return stop();
+    whenOver = stop;
+    updater.quit("it was told to end");
+  };
+  /** A program that does not serve yet ends as anybody does. */
+  const watchSignals = (): void =>
+    loop.onSignal("SIGTERM", () => (taken === undefined ? quit() : taken.finish(quit)));
   const run = (echo: Echo, generation: number): void => {
+    served = echo;
     const self = {
       executable: process.execPath,
       words: [],
       environment: cleanEnvironment(process.env),
     };
-    const updater = new Updater({
+    const current = new Updater({
       survivor: echoSurvivor(echo),
       waiter,
       self,
@@ -84,19 +104,23 @@ async function serve(socket: string, control: string): Promise<void> {
       environment: process.env,
       generation,
     });
+    updater = current;
     echo.onOrder = (order, asker) => {
-      if (!updater.isActive) echo.asker = asker;
+      if (!current.isActive) echo.asker = asker;
       try {
-        updater.start(JSON.parse(order) as UpdateOrder, (end) => {
-          if (end.kind !== "left") echo.tellAsker(end);
+        current.start(JSON.parse(order) as UpdateOrder, (end) => {
+          if (end.kind === "left") return;
+          echo.tellAsker(end);
+          whenOver();
         });
       } catch (error) {
-        if (!updater.isActive) echo.asker = undefined;
+        if (!current.isActive) echo.asker = undefined;
         echo.tellAskerOn(asker, { kind: "failed", reason: String(error) });
       }
     };
   };
   if (claimed === undefined) {
+    watchSignals();
     const arena = Echo.newArena();
     const [listener, controls] = [socket, control].map((path) =>
       bindUnix({ path, kind: "stream" }),
@@ -105,19 +129,23 @@ async function serve(socket: string, control: string): Promise<void> {
     echo.startServing();
     run(echo, 0);
   } else {
-    let served: Echo | undefined;
+    let heirEcho: Echo | undefined;
     const heirs: Heirs = {
       echo: {
         stateVersions: [version],
-        start: () => echoHeir(loop, behaviour, (echo) => void (served = echo)),
+        start: () =>
+          echoHeir(loop, behaviour, (echo) => {
+            heirEcho = echo;
+            watchSignals();
+          }),
       },
     };
-    takeOver({
+    taken = takeOver({
       claimed,
       waiter,
       heirs,
       version: VERSION_LINE,
-      onServing: (_, generation) => run(served!, generation),
+      onServing: (_, generation) => run(heirEcho!, generation),
       onEnd(failure) {
         isGivenUp = failure !== undefined;
         loop.stop();

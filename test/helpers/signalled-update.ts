@@ -1,0 +1,87 @@
+// An update of the echo server in which one of the processes is sent a signal at one of its wake-ups:
+// what must hold afterwards, whichever it was. Throws where it does not.
+
+import { deepStrictEqual, ok } from "node:assert";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { badEcho } from "./echo-binary.ts";
+import { EchoLoad } from "./echo-load.ts";
+import { EchoProcess } from "./echo-process.ts";
+import { processes } from "./processes.ts";
+
+export interface SignalledUpdate {
+  readonly way: "promote" | "in_place";
+  readonly role: "old" | "new" | "keeper";
+  /** A later wake-up than there are signals nobody. */
+  readonly wakeUp: number;
+}
+
+const CLIENTS = 4;
+const STOPPED_MS = 30;
+const SETTLE_MS = 20_000;
+const ORDER = { prepareMs: 30_000, pauseMs: 10_000 } as const;
+
+/**
+ * SIGTERM. A process that serves, or has served, ends in order: once, and nobody serves on. One
+ * that does not serve yet just ends.
+ */
+export async function toldToEnd({ way, role, wakeUp }: SignalledUpdate): Promise<void> {
+  const server = new EchoProcess();
+  await using _ = server;
+  const ends = join(server.folder, "ends");
+  await server.start({ ECHO_DIES: `${role} ${wakeUp} SIGTERM`, ECHO_ENDS: ends }, undefined);
+  const load = await EchoLoad.start(server.socket, CLIENTS, wakeUp);
+  const { kind } = await server.update({ ...ORDER, way, binary: badEcho(server.folder, "new") });
+  const isOver = await hasEnded(server, ends);
+  await load.stop(SETTLE_MS);
+  deepStrictEqual(load.mistakes({ mayClose: isOver }), []);
+  const lines = existsSync(ends) ? readFileSync(ends, "utf8").trimEnd().split("\n") : [];
+  deepStrictEqual(lines.length, isOver ? 1 : 0);
+  deepStrictEqual((await server.settledPids(isOver ? 0 : 1)).length, isOver ? 0 : 1);
+  if (!isOver) ok(kind === "updated" || role !== "old", `the ${role} one serves on`);
+  // The state was whole: all that was answered is counted.
+  else ok(Number(lines[0]?.split(" ")[1]) >= load.answered, "answers are not counted");
+}
+
+/** Somebody has written that it ends; else one process serves on. */
+async function hasEnded(server: EchoProcess, ends: string): Promise<boolean> {
+  const untilMs = performance.now() + SETTLE_MS;
+  while (performance.now() < untilMs) {
+    const { length } = server.pids();
+    if (existsSync(ends) || length === 0) return true;
+    if (length === 1) {
+      await Bun.sleep(STOPPED_MS * 3); // Told to end in the last moment, it is ending.
+      return existsSync(ends) || server.pids().length === 0;
+    }
+    await Bun.sleep(10);
+  }
+  throw new Error(`${server.pids().length} processes are left`);
+}
+
+/** SIGSTOP, and SIGCONT some time later. The update is done, and nothing is lost. */
+export async function stoppedForAWhile({ way, role, wakeUp }: SignalledUpdate): Promise<void> {
+  await using server = await new EchoProcess().start(
+    { ECHO_DIES: `${role} ${wakeUp} SIGSTOP` },
+    undefined,
+  );
+  const load = await EchoLoad.start(server.socket, CLIENTS, wakeUp);
+  let isDone = false;
+  const waking = (async () => {
+    // Also one that had done its part when it stopped.
+    for (; !isDone || server.pids().length > 1; await Bun.sleep(STOPPED_MS)) wake(server);
+  })();
+  const end = await server.update({ ...ORDER, way, binary: badEcho(server.folder, "new") });
+  isDone = true;
+  await waking;
+  deepStrictEqual([end.kind, end.reason], ["updated", undefined]);
+  wake(server);
+  await load.stop(SETTLE_MS);
+  deepStrictEqual(load.mistakes({ mayClose: false }), []);
+}
+
+function wake(server: EchoProcess): void {
+  const pids = server.pids();
+  for (const { pid, state } of processes()) {
+    if (state === "T" && pids.includes(pid)) process.kill(pid, "SIGCONT");
+  }
+}
