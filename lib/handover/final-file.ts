@@ -3,9 +3,12 @@
 // of them is.
 //
 //   +0    magic "AFIN"         +8    bytes of the head
-//   +4    version, 2           +12   bytes of the difference
+//   +4    version, 3           +12   bytes of the difference
 //   +16   CRC-32 of all of the rest, that of the words before first
 //   +20   the head, JSON, then the survivor's difference
+//
+// The descriptors are many, and everybody waits while they are read: so they are lines of text in
+// the head, not a value each.
 
 import * as v from "valibot";
 import { RefusedError } from "../base/index.ts";
@@ -21,7 +24,7 @@ import {
 } from "../sys/index.ts";
 
 const MAGIC = 0x4146494e;
-const VERSION = 2;
+const VERSION = 3;
 const SUM_AT = 16;
 const HEADER_BYTES = 20;
 /** The requests and answers in part of all clients, which have half of that at most. */
@@ -31,8 +34,8 @@ const STEP_BYTES = 1024 * 1024;
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 const HeadSchema = v.object({
-  /** Key, open file, number in the holder. */
-  descriptors: v.array(v.tuple([v.string(), v.string(), count])),
+  /** Key, open file, number in the holder: three lines for each. */
+  descriptors: v.string(),
   kind: v.string(),
   settings: v.string(),
   process_name: v.string(),
@@ -52,7 +55,10 @@ const HeadSchema = v.object({
     pause_ms: v.object({ predicted: v.nullable(v.number()), measured: v.nullable(v.number()) }),
   }),
 });
-export type FinalHead = v.InferOutput<typeof HeadSchema>;
+type WrittenHead = v.InferOutput<typeof HeadSchema>;
+export interface FinalHead extends Omit<WrittenHead, "descriptors"> {
+  readonly descriptors: readonly (readonly [key: string, file: string, number: number])[];
+}
 
 export interface Final {
   readonly head: FinalHead;
@@ -60,7 +66,8 @@ export interface Final {
 }
 
 export function writeFinal({ head, difference }: Final): Fd {
-  const headBytes = Buffer.from(JSON.stringify(head));
+  const written: WrittenHead = { ...head, descriptors: head.descriptors.flat().join("\n") };
+  const headBytes = Buffer.from(JSON.stringify(written));
   const header = Buffer.alloc(HEADER_BYTES);
   [MAGIC, VERSION, headBytes.length, difference.length].forEach((word, index) =>
     header.writeUInt32LE(word, index * 4),
@@ -87,12 +94,28 @@ export function readFinal(file: Fd): Final {
   const told = Buffer.from(bytes.buffer, HEADER_BYTES, word(2)).toString("utf8");
   try {
     const result = v.safeParse(HeadSchema, JSON.parse(told));
-    if (result.success) return { head: result.output, difference: bytes.subarray(headEnd) };
-    throw unfit(result.issues[0].message);
+    if (!result.success) throw unfit(result.issues[0].message);
+    const head = { ...result.output, descriptors: descriptorsIn(result.output.descriptors) };
+    return { head, difference: bytes.subarray(headEnd) };
   } catch (error) {
     throw error instanceof SyntaxError ? unfit(error.message) : error;
   }
 }
+
+function descriptorsIn(text: string): FinalHead["descriptors"] {
+  const lines = text === "" ? [] : text.split("\n");
+  const found: [string, string, number][] = [];
+  for (let at = 0; at < lines.length; at += LINES) {
+    const [key, file, number] = lines.slice(at, at + LINES);
+    if (file === undefined || number === undefined || !/^\d+$/.test(number)) {
+      throw unfit(`it names descriptor ${at / LINES} otherwise`);
+    }
+    found.push([key!, file, Number(number)]); // There is a line at `at`.
+  }
+  return found;
+}
+/** For each descriptor. */
+const LINES = 3;
 
 const sumOf = (parts: readonly Uint8Array[]): number =>
   parts.reduce((sum, part) => Bun.hash.crc32(part, sum), 0);

@@ -14,6 +14,8 @@ export const TIMES_MS = {
   death: 2000,
   /** A message there and one back, and the calls around: what a pause takes beside the copy. */
   exchange: 2,
+  /** Between the trial of the pause and the pause: a few turns of the loop. */
+  rest: 3,
 } as const;
 
 /** What the heir is for. */

@@ -284,8 +284,8 @@ export class Holder {
     this.later(() => this.copySlice());
   }
 
-  private later(step: () => void): void {
-    this.options.waiter.after(0, () => this.attempt(step));
+  private later(step: () => void, delayMs = 0): void {
+    this.options.waiter.after(delayMs, () => this.attempt(step));
   }
 
   /** No descriptor or memory left, say: this program goes on. */
@@ -322,7 +322,7 @@ export class Holder {
     }
     const go = (): void => this.on(goal === "keep" ? "go_keep" : "go");
     // The trial has just taken its time: those who came meanwhile are served first.
-    if (survivor.whenPausable === undefined) this.later(go);
+    if (survivor.whenPausable === undefined) this.later(go, TIMES_MS.rest);
     else survivor.whenPausable(() => this.attempt(go));
   }
 

@@ -29,8 +29,8 @@ const HeadSchema = v.object({
   events: v.nullable(v.tuple([v.string(), count])),
   pid_file: v.nullable(v.string()),
   asker: v.nullable(AskerSchema),
-  /** Of the clients, in their order; null for a ring. */
-  keys: v.array(v.nullable(v.string())),
+  /** Of the clients, in their order, a line each: empty for a ring. */
+  keys: v.string(),
 });
 type Head = v.InferOutput<typeof HeadSchema>;
 
@@ -44,7 +44,7 @@ export interface LiveClient {
   readonly sent_bytes: number;
   readonly is_ignored: boolean;
 }
-export type LiveHead = Head & { readonly clients: readonly LiveClient[] };
+export type LiveHead = Omit<Head, "keys"> & { readonly clients: readonly LiveClient[] };
 
 /** Words of a client's row, unsigned. */
 const ROW = {
@@ -74,7 +74,8 @@ export function encodeLiveParts(
   rest: Pick<LiveHead, "listeners" | "events" | "pid_file" | "asker">,
 ): Uint8Array {
   const { clients } = parts;
-  const head: Head = { ...rest, keys: clients.map(({ connection }) => keyOf(connection)) };
+  const keys = clients.map(({ connection }) => `${keyOf(connection) ?? ""}\n`).join("");
+  const head: Head = { ...rest, keys };
   const headBytes = Buffer.from(JSON.stringify(head));
   const length = Buffer.alloc(HEAD_AT);
   length.writeUInt32LE(headBytes.length);
@@ -103,10 +104,14 @@ export function decodeLiveParts(bytes: Uint8Array): LiveParts {
   if (bytes.length < Math.max(headEnd, HEAD_AT)) throw unfit("it is cut short");
   const parsed = v.safeParse(HeadSchema, parseOrNothing(bytes.subarray(HEAD_AT, headEnd)));
   if (!parsed.success) throw unfit(parsed.issues[0].message);
-  const { keys, ...rest } = parsed.output;
+  const { keys: lines, ...rest } = parsed.output;
+  const keys = lines.split("\n");
+  if (keys.pop() !== "") throw unfit("the keys of its clients are cut short");
   const rowsEnd = headEnd + keys.length * ROW_BYTES;
   if (bytes.length < rowsEnd) throw unfit("its clients are cut short");
-  const clients = keys.map((key, index) => clientAt(view, headEnd + index * ROW_BYTES, key));
+  const clients = keys.map((key, index) =>
+    clientAt(view, headEnd + index * ROW_BYTES, key === "" ? null : key),
+  );
   let at = rowsEnd;
   const take = (length: number): Uint8Array => bytes.subarray(at, (at += length));
   const parts = clients.map((client) => {
@@ -122,9 +127,9 @@ export function decodeLiveParts(bytes: Uint8Array): LiveParts {
   );
   refuseTwins(
     "key",
-    keys.filter((key) => key !== null),
+    keys.filter((key) => key !== ""),
   );
-  return { head: { ...rest, keys, clients }, bytes: parts };
+  return { head: { ...rest, clients }, bytes: parts };
 }
 
 /** What is to be sent is whole messages, of which the first alone may have gone in part. */

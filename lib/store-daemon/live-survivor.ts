@@ -26,7 +26,7 @@ import type { MakeDaemon, Running } from "./running.ts";
 
 export const STORE_KIND = "store";
 /** Of the difference; the arena has a version of its own. */
-const DIFFERENCE_VERSION = 2;
+const DIFFERENCE_VERSION = 3;
 export const STORE_STATE_VERSION = ARENA_VERSION * 100 + DIFFERENCE_VERSION;
 
 export const ARENA_KEY = "arena";
