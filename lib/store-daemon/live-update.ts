@@ -308,16 +308,16 @@ export class LiveUpdate {
       return { text: answerOf(refused(error.message, this), wantsReport) };
     }
     running.asker = asker;
-    this.watchAsker(client);
+    this.watchAsker(asker, client);
     return "later";
   }
 
-  /** Whoever asked may take it back by going away. */
-  private watchAsker(client: Client | undefined): void {
+  /** Whoever asked may take it back by going away: this update, not the next one. */
+  private watchAsker(asker: Asker, client: Client | undefined): void {
     const { running } = this.options;
     running.loop.after(ASKER_LOOK_MS, () => {
-      if (!this.updater.isActive || client === undefined) return;
-      if (!client.isClosed) return this.watchAsker(client);
+      if (running.asker !== asker || client === undefined) return;
+      if (!client.isClosed) return this.watchAsker(asker, client);
       running.asker = undefined;
       this.updater.cancel("whoever asked for the update has gone");
     });

@@ -2,6 +2,7 @@
 // has read, a transaction, watches), and all that a live update hands over of it: what a successor
 // makes of that when some of it is damaged is tried again and again, each time on a copy.
 
+import { writeSync } from "node:fs";
 import type { Adoption, Heir } from "../../lib/handover/index.ts";
 import {
   FileHypervisor,
@@ -13,10 +14,14 @@ import { storeHeir } from "../../lib/store-daemon/live-heir.ts";
 import { encodeLiveParts } from "../../lib/store-daemon/live-parts.ts";
 import {
   createGrowingMemory,
+  createMemfd,
   duplicate,
   type Fd,
   type GrowingMemory,
   Loop,
+  resizeFile,
+  SEAL_MASK,
+  sealMemfd,
 } from "../../lib/sys/index.ts";
 import {
   continueStore,
@@ -116,9 +121,12 @@ export class HandedStore implements Disposable {
   }
 
   /** Verifies such a copy, as a successor does before anything stops. */
-  rehearse(bytes: Uint8Array): Verdict {
-    using memory = memoryOf(bytes);
-    return this.judged((heir) => heir.rehearse(memory.fd));
+  rehearse(bytes: Uint8Array, length = bytes.length, isSealed = true): Verdict {
+    using file = createMemfd("copy");
+    if (bytes.length > 0) writeSync(file.number, bytes, 0, bytes.length, 0);
+    resizeFile(file, length);
+    if (isSealed) sealMemfd(file, SEAL_MASK.shrink);
+    return this.judged((heir) => heir.rehearse(file));
   }
 
   /**

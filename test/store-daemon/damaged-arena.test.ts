@@ -1,17 +1,38 @@
 // What a live update hands over, damaged anywhere: the new program refuses it in words, or it makes
 // no difference. Never does it crash, hang or grow, and the old one goes on with what is left.
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { RefusedError } from "../../lib/base/index.ts";
+import type { ClientParts } from "../../lib/store-daemon/index.ts";
+import { decodeLiveParts, encodeLiveParts } from "../../lib/store-daemon/live-parts.ts";
 import { adoptStore, StoreDamagedError } from "../../lib/xenstore/index.ts";
 import { arenaPlaces, type Place } from "../helpers/arena-places.ts";
 import { dumpOf, HandedStore } from "../helpers/handed-store.ts";
 import { withSeed } from "../helpers/pieces.ts";
+import { messageBytes, OP } from "../helpers/store-wire.ts";
 import { PlainMemory, TestHost } from "../helpers/xenstore-core.ts";
 
 const SEED = Math.floor(Math.random() * 2 ** 31);
 const TIMEOUT_MS = 60_000;
 /** Rehearsals are long: the others are of the part that verifies. */
 const REHEARSALS = 8;
+
+/** Of a client's row. */
+const ROW_BYTES = 28;
+const [CONNECTION_WORD, PORT_WORD] = [0, 2];
+const REFUSED = /^Cannot use the clients that were handed over: /;
+const REPLY = { type: OP.READ, request: 1, transaction: 0, body: "text" };
+const CLIENT: ClientParts = {
+  connection: 1,
+  kind: "socket",
+  socket: undefined,
+  domid: 0,
+  port: 0,
+  input: new Uint8Array(0),
+  output: messageBytes(REPLY),
+  sentBytes: 0,
+  isIgnored: false,
+};
 
 /** Descriptors have other numbers in another process; a ring's port is handed over apart. */
 const SET_ANEW = /^connection \d: tag/;
@@ -107,3 +128,78 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test("a copy of any other length, or one that can be cut short, is refused", () => {
+  for (const length of [0, 1, 4095, 4096, 8192, 65536]) {
+    const said = handed.rehearse(handed.bytes.subarray(0, length), length);
+    expect(said.kind).toBe("refused");
+  }
+  expect(handed.rehearse(handed.bytes, handed.bytes.length, false)).toEqual({
+    kind: "refused",
+    reason: expect.stringContaining("sealed against shrinking"),
+  });
+});
+
+describe("the clients that are handed over", () => {
+  const rows = (): DataView => {
+    const { difference } = handed;
+    return new DataView(difference.buffer, difference.byteOffset, difference.length);
+  };
+  const headEnd = (): number => 4 + rows().getUint32(0, true);
+
+  test("cut short anywhere they are refused", () => {
+    const { difference } = handed;
+    const end = headEnd() + ROW_BYTES * decodeLiveParts(difference).head.clients.length + 200;
+    for (let length = 0; length < end; length++) {
+      expect(() => decodeLiveParts(difference.subarray(0, length))).toThrow(REFUSED);
+    }
+    const longer = Buffer.concat([difference, new Uint8Array(1)]);
+    expect(() => decodeLiveParts(longer)).toThrow(REFUSED);
+  });
+
+  test("any bit of them flipped, they are refused, or nothing is another client's", () => {
+    const { difference } = handed;
+    const undamaged = decodeLiveParts(difference);
+    const rowsEnd = headEnd() + ROW_BYTES * undamaged.head.clients.length;
+    let refused = 0;
+    for (let at = 0; at < rowsEnd; at++) {
+      for (let bit = 0; bit < 8; bit++) {
+        const bytes = difference.slice();
+        bytes[at]! ^= 1 << bit;
+        try {
+          const { head, bytes: parts } = decodeLiveParts(bytes);
+          // Other words: but as many clients, with the same bytes, each its own.
+          expect(parts).toEqual(undamaged.bytes as typeof parts);
+          expect(new Set(head.clients.map(({ connection }) => connection)).size).toBe(parts.length);
+          const word = at < headEnd() ? -1 : ((at - headEnd()) % ROW_BYTES) >> 2;
+          if (![CONNECTION_WORD, PORT_WORD].includes(word)) continue;
+          const { kind } = handed.adopt(handed.bytes, bytes);
+          const client = undamaged.head.clients[Math.floor((at - headEnd()) / ROW_BYTES)]!;
+          if (word === CONNECTION_WORD || client.key === null) expect(kind).toBe("refused");
+        } catch (error) {
+          if (!(error instanceof RefusedError)) throw error;
+          expect(error.message).toMatch(REFUSED);
+          refused++;
+        }
+      }
+    }
+    expect(refused).toBeGreaterThan(rowsEnd);
+  });
+
+  test.each([
+    ["a message in part", { output: messageBytes(REPLY).subarray(0, 17), sentBytes: 0 }],
+    ["a header in part", { output: messageBytes(REPLY).subarray(0, 15), sentBytes: 0 }],
+    ["a message with another length", { output: messageBytes(REPLY, 500), sentBytes: 0 }],
+    ["more sent than the first message has", { output: messageBytes(REPLY), sentBytes: 21 }],
+    ["something sent of nothing", { output: new Uint8Array(0), sentBytes: 1 }],
+    ["a socket that nobody listens to", { isIgnored: true }],
+  ])("%s is refused", (_, wrong) => {
+    const client: ClientParts = { ...CLIENT, ...wrong };
+    const rest = { listeners: [], events: null, pid_file: null, asker: null };
+    const all = { listeners: [], events: undefined, clients: [client] };
+    const bytes = encodeLiveParts(all, () => "client 1", rest);
+    expect(() => decodeLiveParts(bytes)).toThrow(REFUSED);
+    const twice = encodeLiveParts({ ...all, clients: [CLIENT, CLIENT] }, () => "client 1", rest);
+    expect(() => decodeLiveParts(twice)).toThrow("a connection comes twice");
+  });
+});
