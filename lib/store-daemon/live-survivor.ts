@@ -16,7 +16,7 @@ import type {
   UpdateEnd,
 } from "../handover/index.ts";
 import { statOf } from "../sys/index.ts";
-import { ARENA_VERSION, continueStore } from "../xenstore/index.ts";
+import { ARENA_VERSION, continueStore, StoreDamagedError } from "../xenstore/index.ts";
 import { ArenaCopy } from "./arena-copy.ts";
 import type { Client } from "./client.ts";
 import { encodeLiveParts } from "./live-parts.ts";
@@ -141,13 +141,31 @@ function continueAlone(
     return isTouched ? { ...client, socket: undefined } : client;
   });
   memory.grow(statOf(memory.fd.number).size);
-  daemon.unmapRings();
-  for (const client of daemon.allClients()) {
-    if (touched.has(clientKey(client))) client.hangUp();
+  const next = daemonOrNone({ running, makeDaemon });
+  const isTouched = (client: Client): boolean => touched.has(clientKey(client));
+  if (next === undefined) {
+    for (const client of daemon.allClients().filter(isTouched)) daemon.gone(client);
+    return;
   }
-  running.daemon = makeDaemon(running, continueStore);
+  daemon.unmapRings();
+  for (const client of daemon.allClients().filter(isTouched)) client.hangUp();
+  running.daemon = next;
   running.daemon.adopt(clients, true);
   for (const listener of listeners) running.daemon.listen(listener);
+}
+
+/**
+ * undefined: the memory was damaged under us. What this program knows of it still leads to most of
+ * it, and a store that ends costs the host: it goes on with that.
+ */
+function daemonOrNone({ running, makeDaemon }: Pick<SurvivorParts, "running" | "makeDaemon">) {
+  try {
+    return makeDaemon(running, continueStore);
+  } catch (error) {
+    if (!(error instanceof StoreDamagedError)) throw error;
+    running.daemon.log(`${error.message}: this program serves on as well as it can`);
+    return undefined;
+  }
 }
 
 const EVENTS_KEY = "events";

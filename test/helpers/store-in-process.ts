@@ -28,8 +28,8 @@ export interface HereOptions {
 export class DaemonHere implements Disposable {
   readonly daemon: StoreDaemon;
   readonly log: string[] = [];
-  private readonly loop = new Loop();
-  private readonly hypervisor: FileHypervisor;
+  readonly loop = new Loop();
+  readonly hypervisor: FileHypervisor;
 
   constructor({ arena, shim, isNew, eventTimeoutMs = EVENT_TIMEOUT_MS }: HereOptions) {
     this.hypervisor = new FileHypervisor(shim, undefined);

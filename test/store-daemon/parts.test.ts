@@ -2,8 +2,12 @@
 // files, in one process.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import type { UpdateReport } from "../../lib/handover/index.ts";
 import type { ClientParts } from "../../lib/store-daemon/index.ts";
+import { clientKey, storeSurvivor } from "../../lib/store-daemon/live-survivor.ts";
+import type { Running } from "../../lib/store-daemon/running.ts";
 import { createGrowingMemory, duplicate, mapGrowingMemory } from "../../lib/sys/index.ts";
+import { HEADER } from "../../lib/xenstore/layout.ts";
 import { makeDomain, StoreGuest } from "../helpers/store-guest.ts";
 import { DaemonHere, request } from "../helpers/store-in-process.ts";
 import { type Message, OP } from "../helpers/store-wire.ts";
@@ -96,3 +100,35 @@ test("a client whose answers did not all fit gets the rest from the next one", a
   );
   expect(answers.every(({ body }) => body === "x".repeat(3000))).toBe(true);
 }, 60_000);
+
+test("a program that comes back to damaged memory serves on as well as it can", async () => {
+  const { path: shim } = stack.use(temporaryFolder());
+  const memory = stack.use(createGrowingMemory("damaged", 1024 * 1024));
+  const here = stack.use(new DaemonHere({ arena: memory, shim, isNew: true }));
+  const { daemon, loop, hypervisor } = here;
+  daemon.resume();
+  const [peer, other] = [stack.use(here.connect()), stack.use(here.connect())];
+  for (const one of [peer, other]) one.send(request("WRITE", 1, "/a\0value"));
+  await here.turns();
+  peer.messages();
+  const base = { loop, memory, hypervisor, listeners: [], pidFile: undefined, asker: undefined };
+  const running: Running = { ...base, daemon };
+  const survivor = storeSurvivor({
+    running,
+    makeDaemon: (_, open) => {
+      open(memory, daemon);
+      throw new Error("Damaged memory was adopted");
+    },
+    leave: () => undefined,
+  });
+  survivor.pause();
+  new Int32Array(memory.buffer)[HEADER.firstConnection]! ^= 1 << 20;
+  const touched = daemon.allClients().findLast(({ socket }) => socket !== undefined)!;
+  const report = {} as UpdateReport;
+  survivor.adoptAgain(new Set([clientKey(touched)]), { kind: "kept", reason: "", report });
+  expect(here.log).toEqual([expect.stringContaining("serves on as well as it can")]);
+  peer.send(request("READ", 2, "/a\0"));
+  await here.turns();
+  expect(peer.messages()).toMatchObject([{ type: OP.READ, body: "value" }]);
+  expect(daemon.allClients()).not.toContain(touched);
+});
