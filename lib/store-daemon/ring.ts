@@ -14,6 +14,10 @@
 //
 // Requests stay on the ring until they are answered: a program that is killed leaves them there for
 // the next one. Only those that fill the ring are given up before, for the guest has to go on.
+//
+// Guests raise an event only for requests that come to a ring that they see empty (Linux: xb_write
+// in drivers/xen/xenbus/xenbus_comms.c, which puts a request there in two parts). So whoever lets
+// requests stand, looks for more by himself: after release(), and while isHolding.
 
 import type { SharedMemory } from "../sys/index.ts";
 import { copyMemory } from "../sys/index.ts";
@@ -138,6 +142,11 @@ export class Ring {
     const { words } = this.page;
     const received = (Atomics.load(words, WORD.requestsConsumed) + this.taken) | 0;
     return received !== Atomics.load(words, WORD.requestsProduced);
+  }
+
+  /** Requests stand there that were received: what comes behind them comes without an event. */
+  get isHolding(): boolean {
+    return this.taken > 0;
   }
 
   /** What we offer: read by the guest when it connects. */

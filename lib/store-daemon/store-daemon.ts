@@ -110,6 +110,7 @@ export class StoreDaemon implements Host {
     this.domains.prepare(this.store); // The turn whose end would do it may not have ended.
     this.isPaused = true;
     this.loop.onTurnEnd(() => false);
+    this.turns.pause();
     this.acceptor.pause();
     const { eventFd } = this.options.hypervisor;
     if (eventFd !== undefined) this.loop.forget(eventFd);

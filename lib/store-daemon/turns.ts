@@ -14,6 +14,7 @@ import { copyMemory, type BufferPool } from "../sys/index.ts";
 import { HEADER_BYTES, OUTCOME, PAYLOAD_BYTES_MAX, type XenStore } from "../xenstore/index.ts";
 import { type Client, TRANSPORT } from "./client.ts";
 import { markQueued } from "./event-timeout.ts";
+import { HoldingRings } from "./holding-rings.ts";
 import type { RequestTrace } from "./request-trace.ts";
 
 const LENGTH_AT = 12;
@@ -51,6 +52,8 @@ export class Turns {
   private readonly dirty: Client[] = [];
   /** Rings that are not read because of a quota: looked at again each turn. */
   private readonly held = new Set<Client>();
+  /** Rings on which more may come without an event. */
+  private readonly holding: HoldingRings;
   /** Guests that have not taken all that was queued for them. */
   readonly late = new Set<Client>();
   /** Set while requests are written down. */
@@ -69,6 +72,7 @@ export class Turns {
     this.loop = parts.loop;
     this.pool = parts.pool;
     this.endings = parts.endings;
+    this.holding = new HoldingRings(parts.loop, (client) => this.run(client));
   }
 
   /** A client's socket is ready. */
@@ -124,8 +128,14 @@ export class Turns {
     return this.next.length > 0;
   }
 
+  /** Looks at no ring any more, until clients are run again. */
+  pause(): void {
+    this.holding.clear();
+  }
+
   /** Forgets about a client that is closed. */
   forget(client: Client): void {
+    this.holding.delete(client);
     this.held.delete(client);
     this.late.delete(client);
     this.dropInput(client);
@@ -232,9 +242,18 @@ export class Turns {
     this.requests += count;
     if (at < end) this.keep(client, buffer, at, end);
     else if (client.pending !== undefined) this.dropInput(client);
-    if (count === REQUESTS_PER_TURN || (client.ring?.hasInput ?? false)) this.run(client);
+    if (count === REQUESTS_PER_TURN) this.run(client);
     if (outbox.end !== outbox.sent) this.flush(client);
-    else if (client.ring?.hasNews ?? false) this.endings.news(client);
+    else this.lookAgain(client);
+  }
+
+  /** Tells a guest what has changed on its ring, and sees to what comes without an event. */
+  private lookAgain(client: Client): void {
+    const { ring } = client;
+    if (ring === undefined || client.isClosed) return;
+    if (ring.hasNews) this.endings.news(client);
+    if (ring.hasInput) this.run(client);
+    else if (ring.isHolding && !client.isIgnored) this.holding.add(client);
   }
 
   /** Keeps what could not be carried out yet. */
@@ -302,7 +321,7 @@ export class Turns {
       }
     }
     if (client.ring !== undefined && outbox.end === outbox.sent) client.release();
-    if (client.ring?.hasNews ?? false) this.endings.news(client);
+    this.lookAgain(client);
     if (client.waitMask !== READY_MASK.readable || outbox.end !== outbox.sent) this.settle(client);
   }
 

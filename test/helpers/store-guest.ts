@@ -26,6 +26,7 @@ export const RING = {
 } as const;
 const RING_BYTES = 1024;
 const PAGE_BYTES = 4096;
+const HEADER_BYTES = 16;
 export const VIRQ_DOM_EXC = 1;
 const PORT_BASE = 100;
 
@@ -95,7 +96,10 @@ export class StoreGuest implements Disposable {
     raise(this.shim, PORT_BASE + this.domid);
   }
 
-  /** Puts bytes on the ring as far as there is room, and says so; returns how many. */
+  /**
+   * Puts bytes on the ring as far as there is room; returns how many. As Linux does, it raises an
+   * event only where the daemon had consumed all that was there before.
+   */
   put(bytes: Uint8Array): number {
     const produced = this.field(RING.requestsProduced);
     const room = RING_BYTES - ((produced - this.field(RING.requestsConsumed)) >>> 0);
@@ -104,7 +108,8 @@ export class StoreGuest implements Disposable {
       this.page[RING.requests + ((produced + index) % RING_BYTES)] = bytes[index]!;
     }
     this.setField(RING.requestsProduced, produced + count);
-    if (count > 0) this.notify();
+    const isSeenEmpty = ((this.field(RING.requestsConsumed) - produced) | 0) >= 0;
+    if (count > 0 && isSeenEmpty) this.notify();
     return count;
   }
 
@@ -139,7 +144,9 @@ export class StoreGuest implements Disposable {
   sendBytes(bytes: Uint8Array): boolean {
     const untilMs = performance.now() + ANSWER_MS;
     for (let sent = 0; sent < bytes.length;) {
-      sent += this.put(bytes.subarray(sent));
+      // Linux puts a request there in two parts, the header first.
+      const end = sent < HEADER_BYTES ? HEADER_BYTES : bytes.length;
+      sent += this.put(bytes.subarray(sent, end));
       if (sent === bytes.length) return true;
       if (this.field(RING.error) !== 0 || performance.now() > untilMs) return false;
       this.drain();

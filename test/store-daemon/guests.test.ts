@@ -133,6 +133,23 @@ test("its shutdown and its end are told to those who watch for them, each once",
   expect(await told(request("READ", 4, "/local/domain/7\0"))).toEqual(["ENOENT\0"]);
 });
 
+test.each([1, 16, 17])(
+  "what comes behind %d bytes of a request comes without an event, and is found",
+  async (first) => {
+    const bytes = request("GET_DOMAIN_PATH", 1, "7\0");
+    for (let round = 0; round < 3; round++) {
+      expect(await guestTold(bytes.subarray(0, first))).toEqual([]);
+      guest.put(bytes.subarray(first));
+      const got: string[] = [];
+      for (let turn = 0; turn < 100 && got.length === 0; turn++) {
+        await here.turns();
+        got.push(...heard());
+      }
+      expect(got).toEqual(["/local/domain/7\0"]);
+    }
+  },
+);
+
 test("a request that comes without an event is found when the rings are looked at", async () => {
   const bytes = request("GET_DOMAIN_PATH", 1, "7\0");
   guest.page.set(bytes, (guest.field(RING.requestsProduced) % 1024) + RING.requests);
