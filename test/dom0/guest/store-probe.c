@@ -3,7 +3,8 @@
  *
  *   store-probe read PATH            prints "PATH: value" or "PATH: ERROR name"
  *   store-probe write PATH VALUE     prints "PATH: OK" or "PATH: ERROR name"
- *   store-probe ping PATH            reads without rest; every two seconds a line
+ *   store-probe ping PATH [US]       reads without rest, or with one of so many microseconds
+ *                                    after each read; every two seconds a line
  *                                    "probe: N reads, longest M us, errors E, altogether N M E"
  *
  * The kernel multiplexes request numbers, so that replies come in order on one descriptor.
@@ -68,7 +69,7 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static void ping(const char *path)
+static void ping(const char *path, unsigned rest_us)
 {
 	uint64_t all = 0, all_longest = 0, all_errors = 0, reads = 0, longest = 0, errors = 0;
 	uint64_t told = now_us(), last = told;
@@ -81,6 +82,10 @@ static void ping(const char *path)
 		if (now - last > longest)
 			longest = now - last;
 		last = now;
+		if (rest_us > 0) {
+			usleep(rest_us);
+			last = now_us();
+		}
 		if (now - told < 2000000)
 			continue;
 		all += reads;
@@ -107,7 +112,7 @@ int main(int argc, char **argv)
 		bus = open("/proc/xen/xenbus", O_RDWR);
 	must(bus >= 0, "open xenbus");
 	if (!strcmp(argv[1], "ping"))
-		ping(argv[2]);
+		ping(argv[2], argc > 3 ? atoi(argv[3]) : 0);
 	if (!strcmp(argv[1], "read")) {
 		uint32_t type = ask(READ, argv[2], strlen(argv[2]) + 1);
 		printf("probe: %s: %s%s\n", argv[2], type == ERROR_REPLY ? "ERROR " : "", payload);
