@@ -1,6 +1,7 @@
-// Rings on which requests stand that were received: the first part of one, or those whose answers come
-// later. What a guest puts behind them comes without an event (see ring.ts), so these are looked at
-// by a timer: soon, for a guest that is about to write the rest, and then less and less often.
+// Rings on which requests stand that were received: the first part of one, or those whose answers
+// come later. What a guest puts behind them comes without an event (see ring.ts), so these are
+// looked at by a timer: soon, for a guest that is about to write the rest, and then less and less
+// often.
 
 import type { Loop, Timer } from "../sys/index.ts";
 import type { Client } from "./client.ts";
