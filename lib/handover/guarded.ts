@@ -8,7 +8,23 @@ export function guarded(step: () => void, onRefused: (reason: string) => void): 
   try {
     step();
   } catch (error) {
-    if (!(error instanceof RefusedError) && !(error instanceof SystemError)) throw error;
+    if (!isRefusal(error)) throw error;
     onRefused(error.message);
+  }
+}
+
+/** The runtime's own calls (starting a process, reading /proc) name the errno as their code. */
+const isRefusal = (error: unknown): error is Error =>
+  error instanceof RefusedError ||
+  error instanceof SystemError ||
+  (error instanceof Error && "code" in error && typeof error.code === "string");
+
+/** The same, for callers that expect a RefusedError. */
+export function refusing<T>(attempt: string, step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    if (!isRefusal(error) || error instanceof RefusedError) throw error;
+    throw new RefusedError(`${attempt}: ${error.message}`, { cause: error });
   }
 }

@@ -7,7 +7,9 @@ import {
   type Fd,
   makeNonBlocking,
   monotonicMs,
+  oomScoreOf,
   openPidfd,
+  setOomScore,
   setProcessName,
   setSchedulingClass,
 } from "../sys/index.ts";
@@ -41,6 +43,8 @@ export interface Guarded {
   readonly page: SharedPage;
   readonly descriptors: ReadonlyMap<string, Fd>;
   readonly heir: Heir;
+  /** Of the program that has served so far; undefined where nobody could tell. */
+  readonly oomScore: number | undefined;
 }
 
 /** What a program that was executed in place has inherited. */
@@ -83,6 +87,8 @@ export class HeirSide {
   private pauseMs = GREETING_MS;
   private measuredMs = 0;
   private isShared = true;
+  /** Of the old program: until it serves, this one is the first to go. */
+  private oomScore: number | undefined;
   private steppedBack: string | undefined;
   private canStepBack = false;
   private afterServing = (): void => undefined;
@@ -188,6 +194,7 @@ export class HeirSide {
     const holder = openPidfd(message.pid);
     if (holder === undefined) return this.trouble("peer_dead", "the old program ended");
     this.channel.watchPeer(holder);
+    this.oomScore = oomScoreOf(message.pid);
     setProcessName(message.process_name);
     this.heir = known.start(message.settings);
     this.pauseMs = message.pause_ms;
@@ -342,6 +349,7 @@ export class HeirSide {
       steppedBack === undefined
         ? { kind: "updated", report }
         : { kind: "kept", reason: steppedBack, report };
+    if (this.oomScore !== undefined) setOomScore(process.pid, this.oomScore);
     heir.onFirstServed(() => this.on("first_served"));
     const survivor = heir.serve(outcome);
     this.afterServing();
@@ -366,7 +374,7 @@ export class HeirSide {
     assert(this.options.onGuard, "only a keeper is asked to keep");
     this.deadline?.cancel();
     const descriptors = claim(this.received, final);
-    this.options.onGuard({ channel, final, page, descriptors, heir });
+    this.options.onGuard({ channel, final, page, descriptors, heir, oomScore: this.oomScore });
   }
 }
 

@@ -7,6 +7,7 @@ import {
   makeNonBlocking,
   makeSocketPair,
   monotonicMs,
+  oomKills,
   openPidfd,
   processName,
   setSchedulingClass,
@@ -26,6 +27,7 @@ import { SharedPage } from "./shared-page.ts";
 import type { Outcome, Snapshot, UpdateReport } from "./survivor.ts";
 import type { Deadline } from "./waiter.ts";
 
+const OUT_OF_MEMORY = "the kernel has ended a process of this control group for lack of memory";
 const LIMITED = new Set<HolderState>(["handing", "handing_keep", "probing", "committed"]);
 
 export class Holder {
@@ -33,13 +35,13 @@ export class Holder {
   private readonly channel: Channel;
   private readonly carried = new CarriedList();
   private readonly startedAtMs = monotonicMs();
+  private readonly oomKillsBefore = oomKills();
   private state: HolderState = "starting";
   private snapshot: Snapshot | undefined;
   private page: SharedPage | undefined;
   private head: FinalHead | undefined;
   private probe: ProbeClient | undefined;
   private deadline: Deadline | undefined;
-  private launcher: Fd | undefined;
   private reason: string | undefined;
   private phases: Record<string, number>;
   private phaseAtMs = this.startedAtMs;
@@ -56,7 +58,6 @@ export class Holder {
     this.sha256 = known?.sha256 ?? null;
     this.version = known?.version ?? null;
     this.phases = { ...known?.phases_ms };
-    this.launcher = launched.launcher;
     this.channel = new Channel(launched.channel, waiter, {
       onMessage: (message, fds) => this.received(message, fds),
       onClosed: () => this.trouble("closed", "the new program closed the line"),
@@ -137,7 +138,8 @@ export class Holder {
     this.heirPid = pid;
     this.channel.watchPeer(pidfd);
     this.hurry = this.options.waiter.after(PATIENCE_MS, () => {
-      if (!this.channel.isPeerDead()) setSchedulingClass("normal", pid);
+      const hurry = (): void => void setSchedulingClass("normal", pid);
+      if (!this.channel.isPeerDead()) guarded(hurry, () => undefined); // It takes longer then.
     });
   }
   private heirPid: number | undefined;
@@ -158,7 +160,8 @@ export class Holder {
   private trouble(event: HolderEvent, reason: string): void {
     // What means nothing here, as the end of the channel behind a commit, is no reason either.
     if (holderStep(this.state, event) === undefined) return;
-    this.reason ??= reason;
+    const isForMemory = this.reason === undefined && oomKills() > this.oomKillsBefore;
+    this.reason ??= isForMemory ? `${reason}; ${OUT_OF_MEMORY}` : reason;
     this.on(event);
   }
 
@@ -244,8 +247,8 @@ export class Holder {
     },
     kill_peer: () => {
       this.channel.killPeer();
-      if (this.heirPid === undefined && this.launcher !== undefined)
-        signalPidfd(this.launcher, SIGNAL.kill);
+      const { launcher } = this.options.launched;
+      if (this.heirPid === undefined && launcher !== undefined) signalPidfd(launcher, SIGNAL.kill);
       // Its death is told once: one that was dead already is not seen again.
       if (this.heirPid === undefined || this.channel.isPeerDead()) this.on("peer_dead");
     },
@@ -264,11 +267,10 @@ export class Holder {
     },
     fail: () => {
       const report = this.report();
-      if (this.isStaying) return this.options.onEnd({ kind: "rehearsed", report });
+      if (this.reason === undefined) return this.options.onEnd({ kind: "rehearsed", report });
       this.options.onEnd({ kind: "failed", reason: this.why(), report });
     },
   };
-  private isStaying = false;
 
   private why(): string {
     return this.reason ?? "it was taken back";
@@ -312,10 +314,7 @@ export class Holder {
     const startMs = known?.phases_ms.start ?? this.phases.start ?? 0;
     const exchangeMs = goal === "promote" ? TIMES_MS.exchange : startMs + TIMES_MS.exchange;
     this.predictedMs = Math.round((2 * differenceMs + exchangeMs) * 1000) / 1000;
-    if (goal === "rehearse") {
-      this.isStaying = true;
-      return this.on("stay");
-    }
+    if (goal === "rehearse") return this.on("stay");
     if (pauseMsMax !== undefined && this.predictedMs > pauseMsMax) {
       const found = `found ${this.predictedMs} ms predicted`;
       return this.trouble("stay", `wanted a pause of at most ${pauseMsMax} ms, ${found}`);
@@ -392,7 +391,7 @@ export class Holder {
     this.probe?.[Symbol.dispose]();
     this.dropSnapshot();
     this.channel[Symbol.dispose]();
-    this.launcher?.[Symbol.dispose]();
+    this.options.launched.launcher?.[Symbol.dispose]();
     this.final?.[Symbol.dispose]();
     this.page?.[Symbol.dispose]();
   }

@@ -4,7 +4,7 @@
 // serves in its place, and the pid is another one from then on.
 
 import { Bug } from "../base/index.ts";
-import { type Fd, makeNonBlocking, makeSocketPair } from "../sys/index.ts";
+import { type Fd, makeNonBlocking, makeSocketPair, setOomScore } from "../sys/index.ts";
 import { type Guarded, touchedOf } from "./heir.ts";
 import { TIMES_MS } from "./holder-options.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
@@ -149,8 +149,9 @@ export class Keeper {
 
   /** The other process is dead. */
   private takeOver(): void {
-    const { heir, final, page, descriptors } = this.options.guarded;
+    const { heir, final, page, descriptors, oomScore } = this.options.guarded;
     const { report } = final.head;
+    if (oomScore !== undefined) setOomScore(process.pid, oomScore);
     const reason = `${this.reason ?? "it was taken back"}; the keeper serves as pid ${process.pid}`;
     const outcome: Outcome = { kind: "kept", reason, report };
     heir.adopt({

@@ -6,10 +6,13 @@ import {
   type Fd,
   makeNonBlocking,
   makeSocketPair,
+  OOM_SCORE_FIRST,
   openForReading,
   openPidfd,
+  setOomScore,
   statOf,
 } from "../sys/index.ts";
+import { refusing } from "./guarded.ts";
 import { LAUNCHER_COMMAND, type LaunchSettings, PROGRAM_NAME } from "./launcher.ts";
 
 /** How to start this very program again. */
@@ -69,12 +72,16 @@ export function startHeir(
   try {
     const told: LaunchSettings = { ...settings, argv: [...argv], name };
     const words = [...self.words, LAUNCHER_COMMAND, JSON.stringify(told)];
-    const child = Bun.spawn([OWN_EXECUTABLE, ...words], {
-      argv0: PROGRAM_NAME,
-      stdio: ["inherit", "inherit", "inherit", theirs.number, binary.number],
-      env: self.environment,
-    });
+    const child = refusing("Cannot start a process", () =>
+      Bun.spawn([OWN_EXECUTABLE, ...words], {
+        argv0: PROGRAM_NAME,
+        stdio: ["inherit", "inherit", "inherit", theirs.number, binary.number],
+        env: self.environment,
+      }),
+    );
     child.unref();
+    // And so is all that it starts: where there is no memory left, the old program is to go on.
+    setOomScore(child.pid, OOM_SCORE_FIRST);
     return { channel, launcher: openPidfd(child.pid) };
   } catch (error) {
     channel[Symbol.dispose]();

@@ -7,6 +7,7 @@
 
 import { RefusedError } from "../base/index.ts";
 import { type Environment, openForReading } from "../sys/index.ts";
+import { guarded } from "./guarded.ts";
 import type { HolderEnd, HolderOptions } from "./holder-options.ts";
 import { Holder } from "./holder.ts";
 import { becomeProgram } from "./in-place.ts";
@@ -112,23 +113,39 @@ export class Updater {
   private inPlace(program: Program, order: UpdateOrder, done: (end: UpdateEnd) => void): void {
     const rehearsed = (end: UpdateEnd): void => {
       if (end.kind !== "rehearsed") return done(end);
-      const { self, argv0, words, environment } = this.options;
-      const old: Program = {
-        binary: openForReading(OWN_EXECUTABLE),
-        argv: [argv0, ...self.words, ...words],
-        name: "the program that runs now",
-      };
-      this.hold(old, order, {
-        goal: "keep",
-        known: end.report,
-        becomeProgram: (handed) => becomeProgram(program, handed, old, environment),
-        onEnd(kept) {
-          old.binary[Symbol.dispose]();
-          done(kept);
-        },
-      });
+      const { report } = end;
+      guarded(
+        () => this.becomeOther(program, order, { report, done }),
+        (reason) => done({ kind: "failed", reason, report }),
+      );
     };
     this.hold(program, order, { goal: "rehearse", onEnd: rehearsed });
+  }
+
+  /** It could serve: a keeper is started, and then this process becomes it. */
+  private becomeOther(
+    program: Program,
+    order: UpdateOrder,
+    { report, done }: { readonly report: UpdateReport; readonly done: (end: UpdateEnd) => void },
+  ): void {
+    const { self, argv0, words, environment } = this.options;
+    const old: Program = {
+      binary: openForReading(OWN_EXECUTABLE),
+      argv: [argv0, ...self.words, ...words],
+      name: "the program that runs now",
+    };
+    using undo = new DisposableStack();
+    undo.use(old.binary);
+    this.hold(old, order, {
+      goal: "keep",
+      known: report,
+      becomeProgram: (handed) => becomeProgram(program, handed, old, environment),
+      onEnd(kept) {
+        old.binary[Symbol.dispose]();
+        done(kept);
+      },
+    });
+    undo.move();
   }
 
   private hold(

@@ -99,6 +99,7 @@ export {
 } from "./socket.ts";
 export type { Connection, Received, SocketKind, UnixAddress } from "./socket.ts";
 export { dieBySignal, holdSignals, releaseSignals } from "./signals.ts";
+export { OOM_SCORE_FIRST, oomKills, oomScoreOf, setOomScore } from "./memory-pressure.ts";
 export { compareMemory, copyMemory } from "./memory-words.ts";
 export { BufferPool } from "./buffer-pool.ts";
 export type { PoolBuffer } from "./buffer-pool.ts";
