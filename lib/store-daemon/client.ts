@@ -43,7 +43,9 @@ export class Client {
   pendingStart = 0;
   pendingEnd = 0;
 
-  /** What the loop waits for on the socket, as a mask. */
+  /** The loop waits for something on its socket. */
+  isWatched = false;
+  /** What that is, as a mask. */
   waitMask = 0;
   /** In the list of those that go on without being woken. */
   isRunnable = false;

@@ -4,7 +4,9 @@
 // When a turn ends with output left, a mark says how far it reached then. Marks of one second are
 // one. What stood before a mark that is old enough is dropped, answers excepted.
 
+import { type Loop, monotonicMs } from "../sys/index.ts";
 import type { Client } from "./client.ts";
+import type { DaemonOptions } from "./daemon-options.ts";
 
 const MARK_MS = 1000;
 export const EVENT_TIMEOUT_MS = 20_000;
@@ -34,4 +36,38 @@ export function dropOldEvents(client: Client, nowMs: number, timeoutMs: number):
   }
   marks.length = 0;
   return false;
+}
+
+const CHECK_MS = 1000;
+
+/** Drops the events that guests do not take; looks only while some are waiting. */
+export class EventTimeout {
+  private isLooking = false;
+  private readonly loop: Loop;
+  private readonly late: Set<Client>;
+  private readonly options: Pick<DaemonOptions, "eventTimeoutMs" | "ownDomid">;
+
+  constructor(
+    loop: Loop,
+    /** Those who have not taken all; who does no longer wait is removed. */
+    late: Set<Client>,
+    options: Pick<DaemonOptions, "eventTimeoutMs" | "ownDomid">,
+  ) {
+    [this.loop, this.late, this.options] = [loop, late, options];
+  }
+
+  /** Looks after a while, if there is anybody. */
+  look(): void {
+    const { eventTimeoutMs, ownDomid } = this.options;
+    if (this.late.size === 0 || this.isLooking || eventTimeoutMs === 0) return;
+    this.isLooking = true;
+    this.loop.after(CHECK_MS, () => {
+      this.isLooking = false;
+      const nowMs = monotonicMs();
+      for (const client of this.late) {
+        const isWaiting = client.domid !== ownDomid && dropOldEvents(client, nowMs, eventTimeoutMs);
+        if (!isWaiting) this.late.delete(client);
+      }
+    });
+  }
 }

@@ -60,6 +60,7 @@ function connectedPair(daemon: StoreDaemon, undo: DisposableStack): Pair {
 function handedOver(from: StoreDaemon, to: StoreDaemon): StoreDaemon {
   const keyOf = (connection: number): string => `client ${connection}`;
   const parts = from.parts();
+  from.letGo();
   const rest = { listeners: [], events: null, pid_file: null, asker: null };
   const { head, bytes } = decodeLiveParts(encodeLiveParts(parts, keyOf, rest));
   const sockets = new Map(parts.clients.map(({ connection, socket }) => [connection, socket]));

@@ -113,7 +113,7 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Su
       answerAsker(running, outcome);
     },
     leave() {
-      running.daemon.unmapRings();
+      running.daemon.letGo();
       leave();
     },
   };
@@ -147,7 +147,7 @@ function continueAlone(
     for (const client of daemon.allClients().filter(isTouched)) daemon.gone(client);
     return;
   }
-  daemon.unmapRings();
+  daemon.letGo();
   for (const client of daemon.allClients().filter(isTouched)) client.hangUp();
   running.daemon = next;
   running.daemon.adopt(clients, true);

@@ -9,7 +9,7 @@
 // that goes on where this one stopped.
 
 import { SystemError } from "../base/index.ts";
-import { BufferPool, type Fd, type Loop, monotonicMs, READY_MASK } from "../sys/index.ts";
+import { BufferPool, type Fd, type Loop, READY_MASK } from "../sys/index.ts";
 import type {
   ControlAnswer,
   ControlRequest,
@@ -22,7 +22,7 @@ import { Acceptor } from "./acceptor.ts";
 import { Client } from "./client.ts";
 import type { DaemonOptions } from "./daemon-options.ts";
 import { Domains } from "./domains.ts";
-import { dropOldEvents } from "./event-timeout.ts";
+import { EventTimeout } from "./event-timeout.ts";
 import { ClientOutbox } from "./outbox.ts";
 import { NoDomainError } from "./hypervisor.ts";
 import type { ClientParts, DaemonParts } from "./parts.ts";
@@ -36,7 +36,6 @@ const BUFFERS_BYTES_MAX = 512 * 1024 * 1024;
 const SOCKET_OUTPUT_BYTES_MAX = 32 * 1024 * 1024;
 /** What a domain may have waiting; further events are lost to it, as with the C daemon's quota. */
 const RING_OUTPUT_BYTES_MAX = 2 * 1024 * 1024;
-const EVENT_CHECK_MS = 1000;
 
 export class StoreDaemon implements Host {
   readonly store: XenStore;
@@ -49,7 +48,7 @@ export class StoreDaemon implements Host {
   private readonly turns: Turns;
   /** Where the store leaves what is for a connection that is no more. */
   private readonly nowhere: ClientOutbox;
-  private isCheckingEvents = false;
+  private readonly eventTimeout: EventTimeout;
   private isPaused = true;
   /** Watched although we are paused. */
   private probe: Client | undefined;
@@ -63,6 +62,7 @@ export class StoreDaemon implements Host {
     this.domains = new Domains(options.hypervisor, this.ringClients(), options.ownDomid);
     this.store = options.openStore(options.memory, this);
     this.turns = new Turns(this.store, { loop: this.loop, pool: this.pool, endings: this });
+    this.eventTimeout = new EventTimeout(this.loop, this.turns.late, options);
   }
 
   // ---- Life ----
@@ -94,17 +94,24 @@ export class StoreDaemon implements Host {
     if (eventFd !== undefined) {
       this.loop.watch(eventFd, READY_MASK.readable, () => this.domains.takeEvents(this.store));
     }
-    for (const client of this.clients) {
-      if (client?.socket !== undefined) this.watchClient(client, client.socket);
-      if (client === undefined) continue;
-      this.turns.run(client);
-      this.turns.touch(client); // What it had not taken before the pause.
-    }
+    for (const client of this.clients) if (client !== undefined) this.goOn(client);
     this.domains.wakeAll(this.store);
     this.domains.lookAtAll(this.store);
   }
 
-  /** Stops serving, between two requests. Nothing is lost: resume() goes on. */
+  /** They are many, and all of them wait: only who may have something to do is looked at. */
+  private goOn(client: Client): void {
+    const { socket, outbox } = client;
+    if (socket !== undefined && !client.isWatched) this.watchClient(client, socket);
+    if (socket === undefined || client.pending !== undefined) this.turns.run(client);
+    const isOwed = outbox.end !== outbox.sent; // It had not taken that before the pause.
+    if (socket === undefined || isOwed || client.identity !== 0) this.turns.touch(client);
+  }
+
+  /**
+   * Stops serving, between two requests. Nothing is lost: resume() goes on. A socket is watched
+   * until something comes by it, since to forget them all would take longer than all of the rest.
+   */
   pause(): void {
     if (this.isPaused) return;
     this.domains.prepare(this.store); // The turn whose end would do it may not have ended.
@@ -114,9 +121,6 @@ export class StoreDaemon implements Host {
     this.acceptor.pause();
     const { eventFd } = this.options.hypervisor;
     if (eventFd !== undefined) this.loop.forget(eventFd);
-    for (const client of this.clients) {
-      if (client?.socket !== undefined) this.loop.forget(client.socket);
-    }
   }
 
   /** Everything that outlives the program. While it is paused. */
@@ -146,7 +150,6 @@ export class StoreDaemon implements Host {
       client.isIgnored = part.isIgnored;
       const isWhole = client.outbox.restore(part.output, part.sentBytes);
       if (!isWhole || !this.turns.restoreInput(client, part.input)) this.gone(client);
-      else this.turns.touch(client);
     }
   }
 
@@ -185,9 +188,13 @@ export class StoreDaemon implements Host {
     return this.turns.requests;
   }
 
-  /** Lets go of the rings, for whoever maps them after us in this same process. */
-  unmapRings(): void {
-    for (const client of this.clients) client?.ring?.page[Symbol.dispose]();
+  /** Lets go of sockets and rings, for whoever goes on with them in this same process. */
+  letGo(): void {
+    for (const client of this.clients) {
+      if (client === undefined) continue;
+      this.unwatch(client);
+      client.ring?.page[Symbol.dispose]();
+    }
   }
 
   /** Looks for requests that came without an event. */
@@ -300,7 +307,7 @@ export class StoreDaemon implements Host {
     this.turns.forget(client);
     this.clients[client.connection] = undefined;
     if (client.socket === undefined) return;
-    if (!this.isPaused || client === this.probe) this.loop.forget(client.socket);
+    this.unwatch(client);
     client.hangUp();
   }
 
@@ -310,28 +317,22 @@ export class StoreDaemon implements Host {
     this.domains.prepare(this.store);
     const hasMore = this.turns.end();
     this.domains.prepare(this.store);
-    if (this.turns.late.size > 0 && !this.isCheckingEvents) this.checkEventsLater();
+    this.eventTimeout.look();
     return hasMore;
-  }
-
-  /** Drops the events that guests do not take; only while some are waiting. */
-  private checkEventsLater(): void {
-    const { eventTimeoutMs, ownDomid } = this.options;
-    if (eventTimeoutMs === 0) return;
-    this.isCheckingEvents = true;
-    this.loop.after(EVENT_CHECK_MS, () => {
-      this.isCheckingEvents = false;
-      const nowMs = monotonicMs();
-      for (const client of this.turns.late) {
-        const isWaiting = client.domid !== ownDomid && dropOldEvents(client, nowMs, eventTimeoutMs);
-        if (!isWaiting) this.turns.late.delete(client);
-      }
-    });
   }
 
   private watchClient(client: Client, socket: Fd): void {
     client.waitMask = READY_MASK.readable;
-    this.loop.watch(socket, READY_MASK.readable, (mask) => this.turns.woken(client, mask));
+    client.isWatched = true;
+    this.loop.watch(socket, READY_MASK.readable, (mask) => {
+      if (this.isPaused && client !== this.probe) this.unwatch(client);
+      else this.turns.woken(client, mask);
+    });
+  }
+
+  private unwatch(client: Client): void {
+    if (client.socket !== undefined && client.isWatched) this.loop.forget(client.socket);
+    client.isWatched = false;
   }
 
   private connectClient(connection: number, socket: Fd): Client {

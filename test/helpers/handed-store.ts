@@ -146,7 +146,7 @@ export class HandedStore implements Disposable {
     try {
       return this.judged((heir) => heir.adopt(adoption));
     } finally {
-      for (const daemon of this.made.splice(0)) daemon.unmapRings();
+      for (const daemon of this.made.splice(0)) daemon.letGo();
       for (const one of this.mapped.splice(0)) one[Symbol.dispose]();
       for (const fd of copies.values()) fd[Symbol.dispose]();
       this.continueAlone(memory);

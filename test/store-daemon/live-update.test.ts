@@ -23,6 +23,7 @@ import {
 const UPDATES = 10;
 const CLIENTS = 16;
 const KILLS = 8;
+const SETTLED_MS = 100;
 const TIMEOUT_MS = 120_000;
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
@@ -43,6 +44,7 @@ test.each([
   async (_, ways) => {
     const { socket } = daemon;
     const [first = 0] = await settledPids(socket);
+    await Bun.sleep(SETTLED_MS); // Whoever has just asked has gone.
     const before = descriptorsOf(first).length;
     const load = await StoreLoad.start(socket, CLIENTS, SEED);
     for (let update = 0; update < UPDATES; update++) {
