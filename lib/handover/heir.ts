@@ -297,6 +297,7 @@ export class HeirSide {
     try {
       this.digest = heir.rehearse(copy.file);
       practiseFinal(this.options.version);
+      Bun.gc(true); // Else what practice has left is collected while everybody waits.
     } catch (error) {
       return this.trouble("rehearsal_bad", messageOf(error));
     } finally {
