@@ -48,8 +48,8 @@ for guest in $guests; do
   check "$guest: xl save" logged "$out/$guest.save.log" xl save "$guest" "$PWD/$guest.saved"
   check "$guest: xl restore" logged "$out/$guest.restore.log" xl restore "$PWD/$guest.saved"
   check "$guest: it goes on" speaks "$guest" 90
-  check "$guest: its disks are connected again" within 30 connected "$guest" vbd 2
-  check "$guest: its network device is connected again" within 30 connected "$guest" vif 1
+  check "$guest: its disks are connected again" within 90 connected "$guest" vbd 2
+  check "$guest: its network device is connected again" within 90 connected "$guest" vif 1
   xl destroy "$guest"
   check "$guest: it is gone" within 30 is_gone "$guest"
   rm -f "$guest.saved"
