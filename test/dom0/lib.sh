@@ -37,6 +37,7 @@ figure() { # WHAT VALUE
   say "figure: $1: $2"
 }
 finish() {
+  [ -z "$heart" ] || { kill "$heart" && pkill -x dd; } # Nothing but the heartbeat is a dd here.
   say "$checks checks, $failures failures"
   exit $((failures > 0))
 }
@@ -97,7 +98,9 @@ milliseconds() { # LOG COMMAND...
 left_behind() { ps -eo pid,args | grep -E 'save-(helper|worker|domain)|restore-domain' | grep -v grep; }
 none_left() { ! left_behind; }
 
-# The emulator's heartbeat, see emulator.sh: a read of this disk is always under way.
-[ ! -b /dev/vdd ] || (while dd if=/dev/vdd of=/dev/null bs=512 iflag=direct; do :; done) >/dev/null 2>&1 &
+# The emulator's heartbeat, see emulator.sh: a read of this disk is always under way, until finish().
+beat() { while dd if=/dev/vdd of=/dev/null bs=512 iflag=direct; do :; done; }
+heart=
+[ ! -b /dev/vdd ] || { beat </dev/null >/dev/null 2>&1 & heart=$!; }
 
 say "$("$agent" --version)"
