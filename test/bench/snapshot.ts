@@ -116,7 +116,7 @@ async function byHand(
   await monitor.execute("transaction", { actions });
 }
 
-/** The writer has compiled by then what it runs: by hand there is much time for that before it counts. */
+/** By then the writer has compiled what it runs: by hand there is time for it before it counts. */
 const SETTLE_MS = 600;
 
 /** `run` may ask in between, so that what comes before does not count. */
@@ -126,7 +126,7 @@ async function stall(
 ): Promise<number> {
   await using guest = await guestIn(place, "g");
   await using writer = await startWriter(guest, place.folder, ["d0"]);
-  tool("sync"); // What the kernel has still to write of this bench's own files holds up writers too.
+  tool("sync"); // What of this bench's own files is not on the disk yet holds up writers too.
   await Bun.sleep(SETTLE_MS);
   await writer.ask();
   await run(guest, () => writer.ask());
