@@ -1,6 +1,7 @@
 // agent live-update: what is said about an update, as JSON and as lines.
 
 import * as v from "valibot";
+import { describeUnfinished } from "../../lib/store-daemon/index.ts";
 
 const milliseconds = v.nullable(v.number());
 
@@ -31,6 +32,23 @@ const Outcome = v.variant("kind", [
 ]);
 export type UpdateOutcome = v.InferOutput<typeof Outcome>;
 
+/** What a client is in the middle of: an update of ours carries it. */
+const Unfinished = v.object({
+  connection: v.number(),
+  kind: v.picklist(["socket", "ring"]),
+  domid: v.number(),
+  /** Who connected, and its name; null for rings. */
+  pid: v.nullable(v.number()),
+  program: v.nullable(v.string()),
+  what: v.picklist(["transaction", "request", "output"]),
+  /** Open transactions, or bytes. */
+  amount: v.number(),
+  /** Since the daemon has noticed it. */
+  for_ms: v.number(),
+  /** Those of the stock daemons that cannot take over meanwhile. */
+  blocks: v.array(v.picklist(["c", "oxenstored"])),
+});
+
 const Status = v.object({
   kind: v.literal("status"),
   generation: v.number(),
@@ -39,6 +57,9 @@ const Status = v.object({
   way: v.picklist(["promote", "in_place"]),
   carried: v.record(v.string(), v.number()),
   blocked_by: v.array(v.string()),
+  /** The oldest first, a few of them; a daemon of an earlier version does not say. */
+  unfinished: v.optional(v.array(Unfinished), []),
+  unfinished_count: v.optional(v.number(), 0),
   last: v.nullable(Outcome),
 });
 export type UpdateStatus = v.InferOutput<typeof Status>;
@@ -100,6 +121,19 @@ export function statusLines({
     `auto way   ${WAY[way]}`,
     `update     ${is_active ? "one goes on" : "none goes on"}`,
     `blocked by ${rest.blocked_by.length === 0 ? "nothing" : rest.blocked_by.join("; ")}`,
+    ...unfinishedLines(rest),
     ...(rest.last === null ? [] : ["last", ...outcomeLines(rest.last).map((line) => `  ${line}`)]),
+  ];
+}
+
+function unfinishedLines({ unfinished, unfinished_count }: Partial<UpdateStatus>): string[] {
+  const rows = unfinished ?? [];
+  const more = (unfinished_count ?? 0) - rows.length;
+  return [
+    ...rows.map((row) => {
+      const blocked = row.blocks.map((kind) => `--to ${kind}`).join(", ");
+      return `unfinished ${describeUnfinished(row)}; ${blocked} waits for it`;
+    }),
+    ...(more > 0 ? [`unfinished ${more} more`] : []),
   ];
 }

@@ -58,7 +58,7 @@ export interface Handed {
 }
 
 export type HolderEnd =
-  /** The heir serves; the survivor was told to leave. */
-  | { readonly kind: "left"; readonly report: UpdateReport }
+  /** The heir, a process of that number, serves; the survivor was told to leave. */
+  | { readonly kind: "left"; readonly report: UpdateReport; readonly pid: number }
   | { readonly kind: "rehearsed"; readonly report: UpdateReport }
   | { readonly kind: "failed"; readonly reason: string; readonly report: UpdateReport };

@@ -263,7 +263,7 @@ export class Holder {
       this.phaseDone("commit");
       if (this.isQuitting) this.channel.signalPeer(SIGNAL.terminate);
       this.options.survivor.leave();
-      this.options.onEnd({ kind: "left", report: this.report() });
+      this.options.onEnd({ kind: "left", report: this.report(), pid: this.heirPid ?? 0 });
     },
     fail: () => {
       const report = this.report();

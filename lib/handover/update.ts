@@ -6,7 +6,7 @@
 //   dry run    the new binary as heir, dismissed after its rehearsal
 
 import { RefusedError } from "../base/index.ts";
-import { type Environment, openForReading } from "../sys/index.ts";
+import { type Environment, openForReading, openPidfd, SIGNAL, signalPidfd } from "../sys/index.ts";
 import { guarded } from "./guarded.ts";
 import type { HolderEnd, HolderOptions } from "./holder-options.ts";
 import { Holder } from "./holder.ts";
@@ -105,9 +105,17 @@ export class Updater {
     this.holder?.cancel(reason);
   }
 
+  /** Another program serves, and this one is about to be gone. */
+  get hasLeft(): boolean {
+    return this.last?.kind === "left";
+  }
+
   /** As cancel(); where it is too late for that, the new program is told to end by SIGTERM. */
   quit(reason: string): void {
     this.holder?.quit(reason);
+    if (this.last?.kind !== "left") return;
+    using successor = openPidfd(this.last.pid);
+    if (successor !== undefined) signalPidfd(successor, SIGNAL.terminate);
   }
 
   private inPlace(program: Program, order: UpdateOrder, done: (end: UpdateEnd) => void): void {

@@ -31,6 +31,8 @@ import type { StockKind } from "./stock-dump.ts";
 import { isStreamVersion, stockOptions, whyUnfit } from "./stock-options.ts";
 import { stockProgram, stockProgramOf } from "./stock-program.ts";
 import { StockUpdates } from "./stock-updates.ts";
+import { every } from "./repeat.ts";
+import { Unfinished } from "./unfinished.ts";
 
 /** How this program was started, for starting it and its successors. */
 export interface StartedAs {
@@ -84,12 +86,16 @@ const NO_SESSION: ControlAnswer = { text: "Not in live-update session." };
 const PREPARE_MS = 60_000;
 const PAUSE_MS = 5000;
 const ASKER_LOOK_MS = 50;
+const LOOK_MS = 1000;
+/** An answer to CONTROL has 4 KiB. */
+const UNFINISHED_SHOWN = 6;
 const MS_PER_SECOND = 1000;
 
 export class LiveUpdate {
   private readonly options: LiveUpdateOptions;
   private readonly updater: Updater;
   private readonly stock: StockUpdates;
+  private readonly unfinished = new Unfinished();
   private session: Session | undefined;
 
   constructor(options: LiveUpdateOptions) {
@@ -108,7 +114,11 @@ export class LiveUpdate {
     const { runFolder, stockWords } = program;
     const onOver = (): void => this.over();
     const where = { running, environment, runFolder, stockWords };
-    this.stock = new StockUpdates({ ...where, generation, log, onOver });
+    const { unfinished } = this;
+    this.stock = new StockUpdates({ ...where, generation, log, onOver, unfinished });
+    every(running.loop, LOOK_MS, () => {
+      if (running.daemon.isServing) unfinished.look(running.daemon);
+    });
   }
 
   control(request: ControlRequest): ControlAnswer {
@@ -138,6 +148,7 @@ export class LiveUpdate {
    * program serves by then: that is told to end, and this one leaves.
    */
   quit(reason: string, done: () => void): void {
+    if (this.updater.hasLeft) return this.updater.quit(reason);
     if (!this.isActive) return done();
     this.whenOver = done;
     this.updater.quit(reason);
@@ -328,7 +339,8 @@ export class LiveUpdate {
   }
 
   private status(): unknown {
-    const { survivor } = this.options;
+    const { survivor, running } = this.options;
+    const unfinished = this.unfinished.rows(running.daemon);
     return {
       kind: "status",
       generation: this.updater.generation,
@@ -336,6 +348,8 @@ export class LiveUpdate {
       way: this.wayOf("auto"),
       carried: survivor.counts(),
       blocked_by: survivor.obstacles(),
+      unfinished: unfinished.slice(0, UNFINISHED_SHOWN),
+      unfinished_count: unfinished.length,
       last: this.updater.lastEnd ?? null,
     };
   }

@@ -37,6 +37,7 @@ import type { Running } from "./running.ts";
 import { stockDump } from "./stock-dump.ts";
 import { askForHelp, stockArguments, STOCK_NAME, type StockProgram } from "./stock-program.ts";
 import { isCostly, stateOfRunning, stockTarget } from "./stock-state.ts";
+import { describeUnfinished, type Unfinished } from "./unfinished.ts";
 import { verifiedDump, withAnswer, writeDump } from "./stock-state.ts";
 
 /** As it was compiled; /var/run is a link to /run. */
@@ -80,11 +81,13 @@ export interface StockUpdateParts {
   readonly environment: Environment;
   /** Where it looks for the state. */
   readonly runFolder: string;
+  readonly unfinished: Unfinished;
   /** It did not come to it: we serve on. */
   readonly onEnd: (end: StockEnd) => void;
 }
 
 const RETRY_MS = 10;
+const BLOCKING_SHOWN = 8;
 const RUN_FOLDER_VARIABLE = "XENSTORED_RUNDIR";
 
 export class StockUpdate {
@@ -102,7 +105,8 @@ export class StockUpdate {
 
   /** Calls back later, unless the other one serves by then. */
   start(): void {
-    const { running, environment } = this.parts;
+    const { running, environment, unfinished } = this.parts;
+    unfinished.look(running.daemon); // What stands in the way is so old at least.
     askForHelp({
       loop: running.loop,
       argv: this.argv,
@@ -176,7 +180,7 @@ export class StockUpdate {
     const target = stockTarget(program);
     this.lost = losses(bare, target).filter(isCostly);
     if (this.lost.length > 0 && !order.allowsLosses) {
-      const names = this.lost.map(describeLoss).join("; ");
+      const names = [...this.lost.map(describeLoss), ...this.blocking()].join("; ");
       throw new RefusedError(`Cannot hand over to ${STOCK_NAME[program.kind]}: ${names}`);
     }
     if (running.listeners.length !== 1) {
@@ -201,6 +205,16 @@ export class StockUpdate {
       removeName(path);
       throw error;
     }
+  }
+
+  /** Who is in the middle of something that its format cannot carry, the oldest first. */
+  private blocking(): string[] {
+    const { unfinished, running } = this.parts;
+    const { kind } = this.order.program;
+    const rows = unfinished.rows(running.daemon).filter(({ blocks }) => blocks.includes(kind));
+    const shown = rows.slice(0, BLOCKING_SHOWN).map(describeUnfinished);
+    const more = rows.length - shown.length;
+    return more > 0 ? [...shown, `and ${more} more`] : shown;
   }
 
   private execute(state: StoreState): never {

@@ -80,7 +80,7 @@ export { PollSet } from "./poll-set.ts";
 export type { Wanted } from "./poll-set.ts";
 export { waitReadable, waitWritable } from "./poll.ts";
 export { becomeIdle } from "./priority.ts";
-export { processName, setProcessName } from "./process-name.ts";
+export { processName, processNameOf, setProcessName } from "./process-name.ts";
 export type { IdlePriority } from "./priority.ts";
 export { schedulingClass, setSchedulingClass } from "./scheduling.ts";
 export type { SchedulingClass } from "./scheduling.ts";

@@ -1,5 +1,5 @@
 // Who is to end where the kernel has no memory left, and whether it has ended somebody: the badness
-// of a process (proc(5), oom_score_adj), and what its control group has counted (cgroups v1 and v2).
+// of a process (proc(5), oom_score_adj), and what its control group (v1 or v2) has counted.
 
 import { readFileSync, writeFileSync } from "node:fs";
 

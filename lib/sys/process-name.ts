@@ -9,6 +9,15 @@ const PR_SET_NAME = 15;
 
 export const processName = (): string => readFileSync("/proc/self/comm", "utf8").trimEnd();
 
+/** Of another process; undefined for one that has ended. */
+export function processNameOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd();
+  } catch {
+    return undefined;
+  }
+}
+
 /** At most 15 bytes; the kernel cuts what is longer. */
 export const setProcessName = (name: string): void =>
   // It can only fail for a bad address.

@@ -20,6 +20,7 @@ import {
   DOMAIN_SHUTDOWN_MASK,
   HEADER,
   ROW_WORDS,
+  TRANSACTION,
 } from "./layout.ts";
 import { OPERATION, QUOTAS, type QuotaName } from "./limits.ts";
 import { run, sendError, sendReply } from "./operation.ts";
@@ -128,6 +129,12 @@ class Store implements XenStore {
       transactions: words[at + CONNECTION.transactionCount]!,
       idle: words[at + CONNECTION.idle]! >>> 0,
     };
+  }
+
+  oldestTransaction(connection: number): number {
+    const { words } = this;
+    const row = words[this.rowOf(connection) * ROW_WORDS + CONNECTION.firstTransaction]!;
+    return row === 0 ? 0 : words[row * ROW_WORDS + TRANSACTION.id]!;
   }
 
   connections(): ConnectionInfo[] {

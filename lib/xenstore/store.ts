@@ -107,6 +107,8 @@ export interface XenStore {
   setRingEnds(connection: number, answersEnd: number, requestsEnd: number): void;
   ringEnds(connection: number): readonly [answersEnd: number, requestsEnd: number];
   connectionInfo(connection: number): ConnectionInfo;
+  /** Id of the oldest transaction that the client has open; 0: none. */
+  oldestTransaction(connection: number): number;
   connections(): ConnectionInfo[];
 
   // ---- Domains ----

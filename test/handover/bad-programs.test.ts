@@ -10,11 +10,15 @@ import { descriptorsOf, EchoProcess } from "../helpers/echo-process.ts";
 
 const CLIENTS = 6;
 const TIMEOUT_MS = 60_000;
-/** Nobody waits for what hangs any longer than that; all others have the time that they take. */
-const HANGS_MS = { prepareMs: 5000, pauseMs: 400 } as const;
 const ENDS_MS = { prepareMs: 30_000, pauseMs: 10_000 } as const;
-const limitsOf = (behaviour: string): typeof HANGS_MS | typeof ENDS_MS =>
-  behaviour.startsWith("hangs") ? HANGS_MS : ENDS_MS;
+/** Nobody waits for what hangs any longer than that; all else has the time that it takes. */
+const HANGS_MS: Readonly<Record<string, { readonly prepareMs: number; readonly pauseMs: number }>> =
+  {
+    "hangs-at-start": { ...ENDS_MS, prepareMs: 2000 },
+    "hangs-at-probe": { ...ENDS_MS, prepareMs: 3000 },
+    "hangs-adopting": { ...ENDS_MS, pauseMs: 400 },
+    "hangs-serving": { ...ENDS_MS, pauseMs: 400 },
+  };
 
 type Row = readonly [
   behaviour: string,
@@ -31,7 +35,7 @@ const BEFORE: readonly Row[] = [
   ["of-another-version", /does not fit: it reads echo state 99, found version 1$/, "same pid"],
   ["crashes-at-start", /^the new program (ended|closed the line)/, "same pid"],
   ["exits-at-start", /^the new program (ended|closed the line)/, "same pid"],
-  ["hangs-at-start", /^the new program took longer than 5000 ms \(prepare\)$/, "same pid"],
+  ["hangs-at-start", /^the new program took longer than 2000 ms \(prepare\)$/, "same pid"],
   ["exits-loading", /^the new program (ended|closed the line)/, "same pid"],
   ["refuses", /^Cannot read the copy: it is not mine$/, "same pid"],
 ];
@@ -82,7 +86,7 @@ test.each(rows)(
     const before = descriptorsOf(pid).length;
     const load = await EchoLoad.start(server.socket, CLIENTS, 1);
     const end = await server.update({
-      ...limitsOf(behaviour),
+      ...(HANGS_MS[behaviour] ?? ENDS_MS),
       way,
       binary: badEcho(server.folder, behaviour),
     });

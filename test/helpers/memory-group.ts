@@ -1,5 +1,5 @@
-// A control group of its own for processes that are to run out of memory, where this machine lets us
-// make one (cgroups v1 or v2, as root).
+// A control group of its own for processes that are to run out of memory, where this machine lets
+// us make one (cgroups v1 or v2, as root).
 
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

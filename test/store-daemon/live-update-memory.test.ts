@@ -1,5 +1,5 @@
-// Updates with too little memory or too few descriptors: the new program is refused, or ended by the
-// kernel, the answer says so, and the old one goes on with its clients.
+// Updates with too little memory or too few descriptors: the new program is refused, or ended by
+// the kernel, the answer says so, and the old one goes on with its clients.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

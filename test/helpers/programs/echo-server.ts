@@ -65,6 +65,41 @@ function mortal(waiter: Waiter, role: Role): Waiter {
   };
 }
 
+function updaterOf(echo: Echo, waiter: Waiter, generation: number): Updater {
+  return new Updater({
+    survivor: echoSurvivor(echo),
+    waiter,
+    self: { executable: process.execPath, words: [], environment: cleanEnvironment(process.env) },
+    argv0: process.argv0,
+    words: [command ?? "", ...words],
+    environment: process.env,
+    generation,
+  });
+}
+
+function takeOrders(echo: Echo, updater: Updater, onOver: () => void): void {
+  echo.onOrder = (order, asker) => {
+    if (!updater.isActive) echo.asker = asker;
+    try {
+      updater.start(JSON.parse(order) as UpdateOrder, (end) => {
+        if (end.kind === "left") return;
+        echo.tellAsker(end);
+        onOver();
+      });
+    } catch (error) {
+      if (!updater.isActive) echo.asker = undefined;
+      echo.tellAskerOn(asker, { kind: "failed", reason: String(error) });
+    }
+  };
+}
+
+function newEcho(loop: Loop, paths: readonly string[]): Echo {
+  const [listener, control] = paths.map((path) => bindUnix({ path, kind: "stream" }));
+  const echo = new Echo(loop, { arena: Echo.newArena(), listener: listener!, control: control! });
+  echo.startServing();
+  return echo;
+}
+
 async function serve(socket: string, control: string): Promise<void> {
   using loop = new Loop();
   const claimed = claimHandover(process.env);
@@ -75,12 +110,12 @@ async function serve(socket: string, control: string): Promise<void> {
   let served: Echo | undefined;
   let whenOver = (): void => undefined;
   const stop = (): void => {
-    if (process.env.ECHO_ENDS !== undefined) {
-      appendFileSync(process.env.ECHO_ENDS, `${process.pid} ${served?.total}\n`);
-    }
+    const { ECHO_ENDS: path } = process.env;
+    if (path !== undefined) appendFileSync(path, `${process.pid} ${served?.total}\n`);
     loop.stop();
   };
   const quit = (): void => {
+    if (updater?.hasLeft === true) return updater.quit("it was told to end");
     if (updater?.isActive !== true) return stop();
     whenOver = stop;
     updater.quit("it was told to end");
@@ -90,62 +125,25 @@ async function serve(socket: string, control: string): Promise<void> {
     loop.onSignal("SIGTERM", () => (taken === undefined ? quit() : taken.finish(quit)));
   const run = (echo: Echo, generation: number): void => {
     served = echo;
-    const self = {
-      executable: process.execPath,
-      words: [],
-      environment: cleanEnvironment(process.env),
-    };
-    const current = new Updater({
-      survivor: echoSurvivor(echo),
-      waiter,
-      self,
-      argv0: process.argv0,
-      words: [command ?? "", ...words],
-      environment: process.env,
-      generation,
-    });
-    updater = current;
-    echo.onOrder = (order, asker) => {
-      if (!current.isActive) echo.asker = asker;
-      try {
-        current.start(JSON.parse(order) as UpdateOrder, (end) => {
-          if (end.kind === "left") return;
-          echo.tellAsker(end);
-          whenOver();
-        });
-      } catch (error) {
-        if (!current.isActive) echo.asker = undefined;
-        echo.tellAskerOn(asker, { kind: "failed", reason: String(error) });
-      }
-    };
+    updater = updaterOf(echo, waiter, generation);
+    takeOrders(echo, updater, () => whenOver());
   };
   if (claimed === undefined) {
     watchSignals();
-    const arena = Echo.newArena();
-    const [listener, controls] = [socket, control].map((path) =>
-      bindUnix({ path, kind: "stream" }),
-    );
-    const echo = new Echo(loop, { arena, listener: listener!, control: controls! });
-    echo.startServing();
-    run(echo, 0);
+    run(newEcho(loop, [socket, control]), 0);
   } else {
-    let heirEcho: Echo | undefined;
-    const heirs: Heirs = {
-      echo: {
-        stateVersions: [version],
-        start: () =>
-          echoHeir(loop, behaviour, (echo) => {
-            heirEcho = echo;
-            watchSignals();
-          }),
-      },
+    const onServing = (echo: Echo): void => {
+      served = echo;
+      watchSignals();
     };
+    const start = () => echoHeir(loop, behaviour, onServing);
+    const heirs: Heirs = { echo: { stateVersions: [version], start } };
     taken = takeOver({
       claimed,
       waiter,
       heirs,
       version: VERSION_LINE,
-      onServing: (_, generation) => run(heirEcho!, generation),
+      onServing: (_, generation) => run(served!, generation),
       onEnd(failure) {
         isGivenUp = failure !== undefined;
         loop.stop();

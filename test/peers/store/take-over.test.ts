@@ -112,6 +112,11 @@ test.skipIf(!HAS_PEERS)(peerTitle("the C daemon's format has no transactions"), 
   const refused = one.handBack("--timeout", "1");
   expect(refused.status).toBe(1);
   expect(refused.stdout).toContain("transactions are lost: 1 (socket");
+  expect(refused.stdout).toMatch(
+    new RegExp(
+      `connection \\d+ \\(process ${process.pid}, \\S+\\): a transaction open for \\d+\\.\\d s`,
+    ),
+  );
   expect(one.program).toBe("agent");
   expect(one.client.ask("READ", "/seen\0", id)?.body).toBe("in it");
   const status = JSON.parse((await controlOf(one.daemon.socket, "live-update", "--status"))!);
