@@ -67,7 +67,7 @@ export const QUICK: Sizes = {
     manyUpdates: 0,
     restMs: 0,
   },
-  device: { stateBytes: 16 * MIB, saves: 1, swaps: 1, rounds: 1, sendMs: 100 },
+  device: { stateBytes: 16 * MIB, saves: 1, swaps: 1, rounds: 1, sendMs: 1500 },
 };
 
 export interface Figure {

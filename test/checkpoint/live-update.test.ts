@@ -9,7 +9,7 @@ import { wrongPoints } from "../helpers/checkpoints.ts";
 import { randomStream } from "../helpers/random-streams.ts";
 import { recordEdges } from "../helpers/record-edges.ts";
 import {
-  descriptorsOf,
+  settledDescriptors,
   endOf,
   endStarted,
   feed,
@@ -75,8 +75,8 @@ test("replaced behind every checkpoint, a receiver keeps what it keeps without t
       await feed(child, bytes.subarray(at, edge.offset));
       at = edge.offset;
       expect(await replaceBy(control)).toMatchObject({ kind: "updated", generation: checkpoint });
-      descriptors ??= descriptorsOf(child.pid!);
-      expect(descriptorsOf(child.pid!)).toBe(descriptors);
+      descriptors ??= await settledDescriptors(child.pid!);
+      expect(await settledDescriptors(child.pid!)).toBe(descriptors);
     }
     await feed(child, bytes.subarray(at));
     child.stdin!.end();

@@ -4,6 +4,8 @@ import { type ChildProcess, spawn, type StdioOptions } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs";
 import { builtBinary } from "./binary.ts";
 
+/** On a busy machine an end may take so long to be seen. */
+const SETTLED_MS = 300;
 const STEP_MS = 5;
 const WAIT_MS = 20_000;
 
@@ -60,8 +62,19 @@ export async function until(what: string, isSo: () => boolean): Promise<void> {
   }
 }
 
-/** Descriptors of another process. */
-export const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
+/**
+ * How many descriptors another process has, once nothing of an update is on its way any more: the
+ * connection that asked, the line to the other program.
+ */
+export async function settledDescriptors(pid: number): Promise<number> {
+  const count = (): number => readdirSync(`/proc/${pid}/fd`).length;
+  let [found, sinceMs] = [count(), performance.now()];
+  while (performance.now() - sinceMs < SETTLED_MS) {
+    await Bun.sleep(STEP_MS);
+    if (count() !== found) [found, sinceMs] = [count(), performance.now()];
+  }
+  return found;
+}
 
 export const isListening = (path: string): boolean => existsSync(path);
 

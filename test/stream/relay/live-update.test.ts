@@ -9,7 +9,7 @@ import { longRemus } from "../../helpers/long-remus.ts";
 import { randomStream } from "../../helpers/random-streams.ts";
 import { recordEdges } from "../../helpers/record-edges.ts";
 import {
-  descriptorsOf,
+  settledDescriptors,
   endOf,
   endStarted,
   feed,
@@ -56,8 +56,8 @@ async function relayed(relaying: Relaying, bytes: Uint8Array, cuts: readonly num
     at = cut;
     generation++;
     expect(await replaceBy(control)).toMatchObject({ kind: "updated", generation });
-    descriptors ??= descriptorsOf(child.pid!);
-    expect(descriptorsOf(child.pid!)).toBe(descriptors);
+    descriptors ??= await settledDescriptors(child.pid!);
+    expect(await settledDescriptors(child.pid!)).toBe(descriptors);
   }
   await feed(child, bytes.subarray(at));
   child.stdin!.end();
