@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { MESSAGE } from "../helpers/control-protocol.ts";
 import { libxcPartsOf } from "../helpers/libxc-parts.ts";
 import { runHelper } from "../helpers/libxl.ts";
-import { replaceBy } from "../helpers/seam-update.ts";
+import { replaceBy, until } from "../helpers/seam-update.ts";
 import { checkpointedPlan, HVM, PV64, xlPlan } from "../helpers/stream-builder.ts";
 import { encode } from "../helpers/stream-plan.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
@@ -17,8 +17,11 @@ const STREAMS: readonly (readonly [string, Uint8Array])[] = [
   ["Remus, HVM", encode(checkpointedPlan(HVM, { checkpoints: 2, isColo: false })).bytes],
 ];
 
-/** Its control socket, in a folder where it is the only one. */
-const controlIn = (folder: string): string => join(folder, readdirSync(folder)[0] ?? "none");
+/** Its control socket, in a folder where it is the only one; the helper may be quicker than it. */
+async function controlIn(folder: string): Promise<string> {
+  await until("the worker listens", () => readdirSync(folder).length > 0);
+  return join(folder, readdirSync(folder)[0]!); // There is one now.
+}
 
 test.each(STREAMS)(
   "a save goes on in another program: %s",
@@ -51,7 +54,7 @@ test.each(STREAMS)(
         const isTime = number === MESSAGE.suspend || number === MESSAGE.checkpoint;
         if (!isTime || updates === 3) return 1;
         updates++;
-        expect(await replaceBy(controlIn(control.path))).toMatchObject({
+        expect(await replaceBy(await controlIn(control.path))).toMatchObject({
           kind: "updated",
           generation: updates,
         });
