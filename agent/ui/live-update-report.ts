@@ -87,8 +87,9 @@ function reportLines({
     `way        ${WAY[way]}`,
     ...(version === null ? [] : [`version    ${version}`]),
     ...(sha256 === null ? [] : [`SHA-256    ${sha256}`]),
-    `carried    ${table(counts)}`,
-    `phases ms  ${table(phases_ms)}`,
+    // One that was refused at once has come to neither.
+    ...(Object.keys(counts).length === 0 ? [] : [`carried    ${table(counts)}`]),
+    ...(Object.keys(phases_ms).length === 0 ? [] : [`phases ms  ${table(phases_ms)}`]),
     ...(pause === null ? [] : [`pause ms   ${pause} (${kind})`]),
   ];
 }
