@@ -1,10 +1,24 @@
-// Which descriptors this process has open: a test counts them before and after, to see none leak.
+// Which descriptors this process has open: a test notes them before and asks after for what is left,
+// since a count alone is wrong whenever the runtime closes one of its own in between.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 
-/** How many are open; the one that reads the folder is in every count. */
-export const openDescriptors = (): number => readdirSync("/proc/self/fd").length;
+/** What is open, each as its number and what it is of. */
+export const openDescriptors = (): ReadonlySet<string> =>
+  new Set(readdirSync("/proc/self/fd").flatMap(described));
+
+/** What is open now and was not in `before`. */
+export const openedSince = (before: ReadonlySet<string>): string[] =>
+  [...openDescriptors()].filter((descriptor) => !before.has(descriptor));
 
 /** Their numbers, of any process. */
 export const openDescriptorsOf = (pid: number): number[] =>
   readdirSync(`/proc/${pid}/fd`).map(Number);
+
+function described(fd: string): string[] {
+  try {
+    return [`${fd} ${readlinkSync(`/proc/self/fd/${fd}`)}`];
+  } catch {
+    return []; // The one that read the folder.
+  }
+}
