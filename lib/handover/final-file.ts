@@ -22,6 +22,7 @@ import {
   statOf,
   writeFully,
 } from "../sys/index.ts";
+import { NO_REPORT } from "./survivor.ts";
 
 const MAGIC = 0x4146494e;
 const VERSION = 3;
@@ -129,16 +130,7 @@ export function practiseFinal(kind: string): void {
     { length: PRACTICE_DESCRIPTORS },
     (_, index): [string, string, number] => [`practice ${index}`, `0:${index}`, index],
   );
-  const report = {
-    way: "promote" as const,
-    generation: 0,
-    binary: "",
-    sha256: null,
-    version: null,
-    counts: {},
-    phases_ms: {},
-    pause_ms: { predicted: null, measured: null },
-  };
+  const report = structuredClone(NO_REPORT) as FinalHead["report"];
   const texts = { kind, settings: "", process_name: "", digest: "" };
   const head: FinalHead = { descriptors, ...texts, paused_at_ms: 0, pause_limit_ms: 0, report };
   for (let round = 0; round < PRACTICE_ROUNDS; round++) {

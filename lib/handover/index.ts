@@ -19,6 +19,7 @@ export type { SeamHeir } from "./seam-heir.ts";
 export { Seams } from "./seams.ts";
 export type { SeamProgram, SeamSettings } from "./seams.ts";
 export { PollWaiter } from "./poll-waiter.ts";
+export { NO_REPORT } from "./survivor.ts";
 export type {
   Adoption,
   CarriedDescriptor,

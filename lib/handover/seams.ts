@@ -21,7 +21,13 @@ import {
 import type { SelfCommand } from "./launch.ts";
 import type { PollWaiter } from "./poll-waiter.ts";
 import { answer, digestOf, probeFor } from "./seam-talk.ts";
-import type { CarriedDescriptor, Counts, Survivor, UpdateReport } from "./survivor.ts";
+import {
+  type CarriedDescriptor,
+  type Counts,
+  NO_REPORT,
+  type Survivor,
+  type UpdateReport,
+} from "./survivor.ts";
 import { ALREADY_ACTIVE, type UpdateEnd, Updater } from "./update.ts";
 
 export interface SeamProgram {
@@ -209,14 +215,11 @@ export class Seams implements Disposable {
 
   private emptyReport(binary: string): UpdateReport {
     return {
+      ...NO_REPORT,
       way: "in_place",
       generation: this.updater.generation,
       binary,
-      sha256: null,
-      version: null,
       counts: this.program.counts(),
-      phases_ms: {},
-      pause_ms: { predicted: null, measured: null },
     };
   }
 

@@ -100,6 +100,18 @@ export interface UpdateReport {
 
 export type Way = "promote" | "in_place";
 
+/** Of an update that was not begun. */
+export const NO_REPORT: UpdateReport = {
+  way: "promote",
+  generation: 0,
+  binary: "",
+  sha256: null,
+  version: null,
+  counts: {},
+  phases_ms: {},
+  pause_ms: { predicted: null, measured: null },
+};
+
 /**
  * Marks a connection as one that the heir has had traffic on, or (false) as one that it had not
  * after all. It costs a store into memory. Returns false once the old program has left: then nobody

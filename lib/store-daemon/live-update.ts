@@ -15,6 +15,7 @@ import { RefusedError, SystemError } from "../base/index.ts";
 import {
   ALREADY_ACTIVE,
   loopWaiter,
+  NO_REPORT,
   type SelfCommand,
   type Survivor,
   type UpdateEnd,
@@ -365,14 +366,3 @@ const lineOf = (end: UpdateEnd): string =>
 function refused(reason: string, { report }: LiveUpdate): UpdateEnd {
   return { kind: "failed", reason, report: report ?? NO_REPORT };
 }
-
-const NO_REPORT: UpdateEnd["report"] = {
-  way: "promote",
-  generation: 0,
-  binary: "",
-  sha256: null,
-  version: null,
-  counts: {},
-  phases_ms: {},
-  pause_ms: { predicted: null, measured: null },
-};
