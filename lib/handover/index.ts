@@ -13,6 +13,7 @@ export type {
   HolderEvent,
   HolderState,
 } from "./machine.ts";
+export { ORDER_ENTRIES, orderedBy } from "./order.ts";
 export { PROTOCOL } from "./messages.ts";
 export { continueAtSeam } from "./seam-heir.ts";
 export type { SeamHeir } from "./seam-heir.ts";

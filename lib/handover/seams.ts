@@ -19,6 +19,7 @@ import {
   writeBytesAt,
 } from "../sys/index.ts";
 import type { SelfCommand } from "./launch.ts";
+import { ORDER_ENTRIES, orderedBy } from "./order.ts";
 import type { PollWaiter } from "./poll-waiter.ts";
 import { answer, digestOf, probeFor } from "./seam-talk.ts";
 import {
@@ -54,14 +55,7 @@ export interface SeamSettings {
 /** What `agent live-update` asks for. */
 const OrderSchema = v.union([
   v.strictObject({ status: v.literal(true) }),
-  v.strictObject({
-    binary: v.string(),
-    way: v.picklist(["auto", "promote", "in-place"]),
-    dry_run: v.boolean(),
-    max_pause_ms: v.nullable(v.number()),
-    sha256: v.nullable(v.string()),
-    prepare_ms: v.number(),
-  }),
+  v.strictObject(ORDER_ENTRIES),
 ]);
 
 const PAUSE_MS = 20_000;
@@ -127,13 +121,9 @@ export class Seams implements Disposable {
     try {
       this.updater.start(
         {
-          binary: order.binary,
+          ...orderedBy(order),
           words: undefined,
           way: "in_place",
-          isDryRun: order.dry_run,
-          sha256: order.sha256 ?? undefined,
-          pauseMsMax: order.max_pause_ms ?? undefined,
-          prepareMs: order.prepare_ms,
           pauseMs: PAUSE_MS,
         },
         (end) => this.ended(end),

@@ -16,6 +16,8 @@ import {
   ALREADY_ACTIVE,
   loopWaiter,
   NO_REPORT,
+  ORDER_ENTRIES,
+  orderedBy,
   type SelfCommand,
   type Survivor,
   type UpdateEnd,
@@ -60,12 +62,7 @@ export interface LiveUpdateOptions {
 
 /** The order of `agent live-update`, as JSON. */
 export const StoreOrderSchema = v.strictObject({
-  binary: v.string(),
-  way: v.picklist(["auto", "promote", "in-place"]),
-  dry_run: v.boolean(),
-  max_pause_ms: v.nullable(v.number()),
-  sha256: v.nullable(v.string()),
-  prepare_ms: v.number(),
+  ...ORDER_ENTRIES,
   /** What the binary is; one of our own without it. */
   to: v.optional(v.picklist(["agent", "c", "oxenstored"])),
   /** Also where a stock daemon's format cannot carry something. */
@@ -248,18 +245,14 @@ export class LiveUpdate {
     const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), StoreOrderSchema), text);
     if (!parsed.success) return { error: "EINVAL" };
     const order = parsed.output;
-    const { binary, to = "agent" } = order;
+    const { to = "agent" } = order;
     if (to !== "agent") return this.startStockOrdered(request, order, to);
     return this.begin(
       request,
       {
-        binary,
+        ...orderedBy(order),
         words: order.words,
         way: this.wayOf(order.way),
-        isDryRun: order.dry_run,
-        sha256: order.sha256 ?? undefined,
-        pauseMsMax: order.max_pause_ms ?? undefined,
-        prepareMs: order.prepare_ms,
         pauseMs: PAUSE_MS,
       },
       true,
