@@ -4,7 +4,14 @@
 import { createHash } from "node:crypto";
 import { readSync } from "node:fs";
 import { RefusedError } from "../base/index.ts";
-import type { Adoption, Heir, Outcome, ProbeTalk, Survivor } from "../handover/index.ts";
+import {
+  type Adoption,
+  carriedFd,
+  type Heir,
+  type Outcome,
+  type ProbeTalk,
+  type Survivor,
+} from "../handover/index.ts";
 import { createMemfd, type Fd, type Loop, statOf, writeBytesAt } from "../sys/index.ts";
 import { ControlAnswer, packetOf, parsePacket } from "./control-messages.ts";
 import { ProxyState } from "./proxy-state.ts";
@@ -69,14 +76,10 @@ export function proxyHeir({ loop, proxy: options, onServing }: ProxyHeirOptions)
       decode(bytes);
       return digestOf(bytes);
     },
-    adopt({ difference, descriptors, touched, touch }: Adoption) {
-      const state = decode(difference);
-      const take = (key: string): Fd => {
-        const fd = descriptors.get(key);
-        if (fd === undefined) throw new RefusedError(`Cannot adopt: descriptor "${key}" is absent`);
-        return fd;
-      };
-      proxy = new Proxy(options, { state, take });
+    adopt(adoption: Adoption) {
+      const { difference, touched, touch } = adoption;
+      const take = (key: string): Fd => carriedFd(adoption, key);
+      proxy = new Proxy(options, { state: decode(difference), take });
       proxy.touch = touch;
       proxy.descriptors(); // Nothing new: the order is that of the list.
       const digest = digestOf(encode(proxy));

@@ -4,7 +4,7 @@
 import { RefusedError } from "../base/index.ts";
 import { type Fd, DESCRIPTORS_MAX, fileIdentityOf } from "../sys/index.ts";
 import type { Final, FinalHead } from "./final-file.ts";
-import type { CarriedDescriptor } from "./survivor.ts";
+import type { Adoption, CarriedDescriptor } from "./survivor.ts";
 
 export interface Batch {
   readonly keys: string[];
@@ -43,6 +43,13 @@ export const touchedKeys = (
   descriptors: FinalHead["descriptors"],
   isTouched: (index: number) => boolean,
 ): Set<string> => new Set(descriptors.filter((_, index) => isTouched(index)).map(([key]) => key));
+
+/** The descriptor of that key, of those that an heir adopts. Throws RefusedError. */
+export function carriedFd({ descriptors }: Pick<Adoption, "descriptors">, key: string): Fd {
+  const fd = descriptors.get(key);
+  if (fd === undefined) throw new RefusedError(`Cannot adopt: descriptor "${key}" is absent`);
+  return fd;
+}
 
 /** What the heir was sent, by key: which open file each is was asked when it came. */
 export type Arrived = Map<string, { readonly fd: Fd; readonly identity: string }>;

@@ -1,4 +1,5 @@
 // What other rooms may use of handover.
+export { carriedFd } from "./carried.ts";
 export { claimHandover } from "./in-place.ts";
 export type { Claimed } from "./in-place.ts";
 export { HANDOVER_VARIABLE, LAUNCHER_COMMAND, PROBE_COMMAND, runLauncher } from "./launcher.ts";

@@ -4,6 +4,7 @@
 import { readSync } from "node:fs";
 import { RefusedError } from "../base/index.ts";
 import { type Fd, monotonicMs, statOf } from "../sys/index.ts";
+import { carriedFd } from "./carried.ts";
 import type { Claimed } from "./in-place.ts";
 import { PollWaiter } from "./poll-waiter.ts";
 import { answer, digestOf, probeFor, serveProbe } from "./seam-talk.ts";
@@ -101,13 +102,9 @@ function startHeir<P extends SeamProgram>(options: StartOptions<P>): Heir {
       heir.check(bytes);
       return digestOf(bytes);
     },
-    adopt({ difference, descriptors }: Adoption) {
-      asker = descriptors.get(ASKER);
-      program = heir.adopt(difference, (key) => {
-        const fd = descriptors.get(key);
-        if (fd === undefined) throw new RefusedError(`Cannot adopt: descriptor "${key}" is absent`);
-        return fd;
-      });
+    adopt(adoption: Adoption) {
+      asker = adoption.descriptors.get(ASKER);
+      program = heir.adopt(adoption.difference, (key) => carriedFd(adoption, key));
       options.onAdopted(program);
       return digestOf(program.state());
     },

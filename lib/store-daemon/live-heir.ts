@@ -2,7 +2,7 @@
 // the arena, maps the real one, answers a probe, and serves.
 
 import { RefusedError, SystemError } from "../base/index.ts";
-import type { Adoption, Heir, Outcome, Survivor } from "../handover/index.ts";
+import { carriedFd, type Heir, type Outcome, type Survivor } from "../handover/index.ts";
 import {
   duplicate,
   type Fd,
@@ -51,7 +51,7 @@ export function storeHeir(parts: HeirParts): Heir {
     },
     adopt(adoption) {
       const { head, bytes } = decodeLiveParts(adoption.difference);
-      const need = needed(adoption);
+      const need = (key: string): Fd => carriedFd(adoption, key);
       const events =
         head.events === null ? undefined : { fd: need(head.events[0]), changePort: head.events[1] };
       const memory = mapGrowingMemory(need(ARENA_KEY));
@@ -117,14 +117,6 @@ function there(running: Running | undefined): Running {
   if (running === undefined) throw new RefusedError("Cannot serve: nothing was adopted");
   return running;
 }
-
-const needed =
-  ({ descriptors }: Adoption) =>
-  (key: string): Fd => {
-    const fd = descriptors.get(key);
-    if (fd === undefined) throw new RefusedError(`Cannot adopt the store: no "${key}" came`);
-    return fd;
-  };
 
 function hangUp(socket: Fd): void {
   shutdownConnection(socket);
