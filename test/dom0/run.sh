@@ -28,8 +28,8 @@ settings_of() {
     store-guests) echo "XENSTORED=${XENSTORED:-job} TIMEOUT=3600" ;;
     store* | live-update) echo "XENSTORED=job TIMEOUT=3600" ;;
     long-run) echo "XENSTORED=job TIMEOUT=$((${SECONDS_LONG:-3600} + 1800))" ;;
-    remus | snapshot) echo "DOM0MEM=1200 MEM=2500 TIMEOUT=1800" ;;
-    *) echo "TIMEOUT=1800" ;;
+    remus | snapshot) echo "DOM0MEM=1200 MEM=2500 TIMEOUT=3600" ;;
+    *) echo "TIMEOUT=3600" ;;
   esac
 }
 
