@@ -1,5 +1,6 @@
 // The steps of a group that is made, in their order:
 //
+//     room       for the overlays' descriptors, in a guest's QEMU
 //     stage      every overlay is made and opened beside its disk; guests know nothing of it
 //     memory     of guests whose memory belongs to the snapshot: all but the last rest goes out
 //     sync       what guests have written goes to the disk while they run: stopping them would wait
@@ -17,6 +18,7 @@ import type { Step, Steps } from "../transition/index.ts";
 import { cloneSteps } from "./clone-disk.ts";
 import { queryNodes } from "./block-facts.ts";
 import { configSteps } from "./config-step.ts";
+import { makeDescriptorRoom } from "./descriptor-room.ts";
 import {
   type ExternalDisk,
   isExternal,
@@ -48,11 +50,13 @@ export function createSteps(context: StepContext): Steps {
   if (plan.kind === "clone") return [first, ...cloneSteps(plan)];
   const paused = running.filter(({ emulator }) => emulator.pauses);
   const clocks = new Map<string, number>();
-  const stages = plan.kind === "external" ? running.flatMap((one) => stageSteps(context, one)) : [];
+  const external = plan.kind === "external" ? running : [];
+  const guests = external.filter(({ emulator }) => emulator.address !== null);
   const memory = memorySteps(context);
   const steps = [
     [first],
-    stages,
+    guests.map(roomStep),
+    external.flatMap((one) => stageSteps(context, one)),
     memory.begin,
     paused.length === 0 ? [] : [syncStep(paused)],
     paused.map((one) => pauseStep(context, one, { clocks, saved: memory.saves.get(one.emulator) })),
@@ -65,6 +69,12 @@ export function createSteps(context: StepContext): Steps {
 }
 
 const externalDisks = ({ disks }: PlannedEmulator): ExternalDisk[] => disks.filter(isExternal);
+
+const roomStep = ({ emulator, monitor }: Running): Step => ({
+  name: `room ${emulator.name}`,
+  execute: () => makeDescriptorRoom(monitor, externalDisks(emulator).length),
+  cancel() {}, // Only QEMU's table is larger.
+});
 
 function stageSteps({ plan }: StepContext, { emulator, monitor }: Running): Step[] {
   return externalDisks(emulator).map((disk) => ({

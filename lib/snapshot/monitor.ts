@@ -1,5 +1,7 @@
 // A monitor: whatever runs QMP commands for us, and the ways it fails.
 
+import type { Fd } from "../sys/index.ts";
+
 /** What a monitor is reached by; also how a journal names it. */
 export type MonitorAddress =
   | { readonly kind: "qmp"; readonly path: string }
@@ -8,6 +10,12 @@ export type MonitorAddress =
 
 export type Arguments = Readonly<Record<string, unknown>>;
 
+export interface ExecuteOptions {
+  readonly timeoutMs?: number;
+  /** Goes with the command, for those that take one: a monitor that cannot carry it refuses. */
+  readonly fd?: Fd;
+}
+
 export interface Monitor {
   /** For messages: `QMP socket "/run/web.qmp"`. */
   readonly name: string;
@@ -15,7 +23,7 @@ export interface Monitor {
    * Runs one command. Throws MonitorError. Commands may be sent without waiting for each other's
    * replies; QEMU runs them in order.
    */
-  execute(command: string, given?: Arguments, timeoutMs?: number): Promise<unknown>;
+  execute(command: string, given?: Arguments, options?: ExecuteOptions): Promise<unknown>;
   /** Lets others use it until the next command: QEMU talks to one at a time. */
   release(): Promise<void>;
   close(): Promise<void>;
@@ -41,6 +49,11 @@ export class MonitorError extends Error {
     this.failure = options.failure;
     this.qemuClass = options.qemuClass;
   }
+}
+
+export function cannotCarry(monitor: string, command: string): MonitorError {
+  const text = `${monitor} cannot pass a descriptor on with ${command}`;
+  return new MonitorError(text, { failure: "refused" });
 }
 
 export const isRefused = (error: unknown): error is MonitorError =>

@@ -3,7 +3,9 @@
 import { assert } from "../base/index.ts";
 import {
   type Arguments,
+  cannotCarry,
   describeMonitor,
+  type ExecuteOptions,
   type Monitor,
   type MonitorAddress,
   MonitorError,
@@ -52,11 +54,11 @@ class ReopeningMonitor implements Monitor {
     this.open = open;
   }
 
-  async execute(command: string, given?: Arguments, timeoutMs?: number): Promise<unknown> {
+  async execute(command: string, given?: Arguments, options?: ExecuteOptions): Promise<unknown> {
     assert(!this.isClosed, "a closed monitor is not used");
     const inner = this.inner ?? (await this.reopen());
     try {
-      return await inner.execute(command, given, timeoutMs);
+      return await inner.execute(command, given, options);
     } catch (error) {
       const isLost = error instanceof MonitorError && error.failure !== "refused";
       if (isLost && this.inner === inner) this.inner = undefined;
@@ -107,9 +109,10 @@ class VirshMonitor implements Monitor {
     this.words = ["virsh", ...connect, "qemu-monitor-command", "--domain", address.domain];
   }
 
-  async execute(command: string, given?: Arguments, timeoutMs?: number): Promise<unknown> {
+  async execute(command: string, given?: Arguments, options?: ExecuteOptions): Promise<unknown> {
+    if (options?.fd !== undefined) throw cannotCarry(this.name, command);
     const request = JSON.stringify({ execute: command, arguments: given });
-    const limitMs = timeoutMs ?? this.limits.replyMs;
+    const limitMs = options?.timeoutMs ?? this.limits.replyMs;
     const { status, stdout, stderr } = await this.run(request, command, limitMs);
     const reply = parseReply(stdout);
     if (reply === undefined) {

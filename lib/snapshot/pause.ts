@@ -46,7 +46,7 @@ export async function pause(
 ): Promise<void> {
   if (emulator.guest_agent !== null) {
     await withAgent(emulator.guest_agent, limits, (agent) =>
-      agent.execute("guest-fsfreeze-freeze", undefined, FREEZE_MS),
+      agent.execute("guest-fsfreeze-freeze", undefined, { timeoutMs: FREEZE_MS }),
     );
   }
   const domid = domainOf(emulator);
@@ -107,7 +107,8 @@ async function statusIfGuest(monitor: Monitor): Promise<string | undefined> {
 async function thaw(path: string, limits: MonitorLimits): Promise<void> {
   await withAgent(path, limits, async (agent) => {
     const status = await agent.execute("guest-fsfreeze-status");
-    if (status === "frozen") await agent.execute("guest-fsfreeze-thaw", undefined, FREEZE_MS);
+    if (status === "frozen")
+      await agent.execute("guest-fsfreeze-thaw", undefined, { timeoutMs: FREEZE_MS });
   });
 }
 

@@ -9,7 +9,15 @@
 import { randomUUID } from "node:crypto";
 import type { FdSocketOptions, Socket, UnixSocketOptions } from "bun";
 import { assert } from "../base/index.ts";
-import { type Arguments, type Monitor, MonitorError, type MonitorFailure } from "./monitor.ts";
+import { Fd, sendDescriptors } from "../sys/index.ts";
+import {
+  type Arguments,
+  cannotCarry,
+  type ExecuteOptions,
+  type Monitor,
+  MonitorError,
+  type MonitorFailure,
+} from "./monitor.ts";
 import { QmpGarbage, type QmpMessage, qmpReader, requestLine } from "./qmp-wire.ts";
 
 export interface QmpOptions {
@@ -40,7 +48,7 @@ export async function connectQmp(options: QmpOptions): Promise<Monitor> {
   try {
     await client.open();
     await client.greeting();
-    await client.execute("qmp_capabilities", undefined, options.greetingMs);
+    await client.execute("qmp_capabilities", undefined, { timeoutMs: options.greetingMs });
     return client;
   } catch (error) {
     client.end();
@@ -57,7 +65,7 @@ export async function connectGuestAgent(options: QmpOptions): Promise<Monitor> {
   try {
     await client.open();
     const id = 1 + Math.floor(Math.random() * 2 ** 31);
-    const answer = await client.execute("guest-sync", { id }, options.greetingMs);
+    const answer = await client.execute("guest-sync", { id }, { timeoutMs: options.greetingMs });
     if (answer !== id) throw client.failed("lost", `guest-sync answered ${JSON.stringify(answer)}`);
     return client;
   } catch (error) {
@@ -121,18 +129,31 @@ class Client implements Monitor {
     }
   }
 
-  execute(command: string, given?: Arguments, timeoutMs?: number): Promise<unknown> {
+  execute(command: string, given?: Arguments, options?: ExecuteOptions): Promise<unknown> {
     if (this.broken !== undefined) return Promise.reject(this.broken);
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const id = `${this.idPrefix}-${++this.lastId}`;
-    const limitMs = timeoutMs ?? this.options.replyMs;
+    const line = new TextEncoder().encode(requestLine({ command, arguments: given, id }));
+    if (options?.fd === undefined) this.unsent.push(line);
+    else if (!this.sendWith(line, options.fd)) {
+      return Promise.reject(cannotCarry(this.name, command));
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const limitMs = options?.timeoutMs ?? this.options.replyMs;
     const timer = setTimeout(() => {
       this.breakOff(this.failed("lost", `no reply to ${command} within ${limitMs} ms`));
     }, limitMs);
     this.waiting.set(id, { command, timer, resolve, reject });
-    this.unsent.push(new TextEncoder().encode(requestLine({ command, arguments: given, id })));
     this.flush();
     return promise;
+  }
+
+  /** Whether it went, for which the socket needs room: the runtime itself sends no descriptors. */
+  private sendWith(line: Uint8Array, fd: Fd): boolean {
+    if (this.socket === undefined || this.unsent.length > 0) return false;
+    const { fd: number } = this.socket as Socket<undefined> & { readonly fd: number };
+    const sent = sendDescriptors(new Fd(number, this.name), line, [fd.number]);
+    if (sent > 0 && sent < line.byteLength) this.unsent.push(line.subarray(sent));
+    return sent > 0;
   }
 
   private flush(): void {

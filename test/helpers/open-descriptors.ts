@@ -1,5 +1,5 @@
-// Which descriptors this process has open: a test notes them before and asks after for what is left,
-// since a count alone is wrong whenever the runtime closes one of its own in between.
+// Which descriptors this process has open: a test notes them before and asks after for what is left.
+// A count would not do: the runtime opens and closes some of its own in between.
 
 import { readdirSync, readlinkSync } from "node:fs";
 

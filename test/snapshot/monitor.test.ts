@@ -34,7 +34,7 @@ test("a real monitor: taken, refusing, hanging, gone", async () => {
   expect([refused.failure, refused.qemuClass]).toEqual(["refused", "CommandNotFound"]);
 
   process.kill(guest.pid, "SIGSTOP");
-  const lost = await failureOf(first.execute("query-status", undefined, 100));
+  const lost = await failureOf(first.execute("query-status", undefined, { timeoutMs: 100 }));
   expect(lost.failure).toBe("lost");
   expect(lost.message).toContain("no reply to query-status within 100 ms");
   process.kill(guest.pid, "SIGCONT");
