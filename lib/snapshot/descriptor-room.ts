@@ -4,8 +4,8 @@
 // For a process of several threads it waits for all processors to have seen the new table
 // (synchronize_rcu in expand_fdtable, Linux fs/file.c): some 10 ms, in which the thread that opened
 // a file stands still. QEMU opens overlays in the loop that serves its guest's disks, so a writer
-// would wait twice as long as for the switch itself. A descriptor that comes over the monitor is put
-// into the table by the monitor's own thread (monitor_init_qmp), and nobody waits.
+// would wait twice as long as for the switch itself. A descriptor that comes over the monitor is
+// put into the table by the monitor's own thread (monitor_init_qmp), and nobody waits.
 
 import * as v from "valibot";
 import { openNull } from "../sys/index.ts";

@@ -1,4 +1,4 @@
-// Which descriptors this process has open: a test notes them before and asks after for what is left.
+// Which descriptors this process has open: a test notes them before and asks after what is left.
 // A count would not do: the runtime opens and closes some of its own in between.
 
 import { readdirSync, readlinkSync } from "node:fs";
