@@ -143,12 +143,7 @@ export class Receiver implements SeamProgram, Disposable {
     const { control } = this.options;
     if (control === undefined) return undefined;
     const status = (): string => `${JSON.stringify(this.status(), null, 2)}\n`;
-    const socket = new ControlSocket(control, status, listener);
-    socket.onOrder = (text, asker) => {
-      if (this.seams === undefined) asker[Symbol.dispose]();
-      else this.seams.order(text, asker);
-    };
-    return socket;
+    return new ControlSocket(control, status, listener);
   }
 
   // ---- Replaced -------------------------------------------------------------------------------
@@ -157,6 +152,7 @@ export class Receiver implements SeamProgram, Disposable {
   replaceableBy(seams: Seams): void {
     this.seams = seams;
     this.duties.push(seams);
+    if (this.control !== undefined) this.control.onOrder = seams.order.bind(seams);
   }
 
   obstacles(): readonly string[] {

@@ -130,12 +130,7 @@ export class Relay implements SeamProgram, Disposable {
 
   private openControl(path: string, carried: CarriedRelay | undefined): ControlSocket {
     const status = (): string => `${JSON.stringify(this.report(), null, 2)}\n`;
-    const socket = new ControlSocket(path, status, carried?.take("control"));
-    socket.onOrder = (text, asker) => {
-      if (this.seams === undefined) asker[Symbol.dispose]();
-      else this.seams.order(text, asker);
-    };
-    return socket;
+    return new ControlSocket(path, status, carried?.take("control"));
   }
 
   // ---- Replaced -------------------------------------------------------------------------------
@@ -144,6 +139,7 @@ export class Relay implements SeamProgram, Disposable {
   replaceableBy(seams: Seams): void {
     this.seams = seams;
     this.pump.addDuty(seams);
+    if (this.control !== undefined) this.control.onOrder = seams.order.bind(seams);
   }
 
   private restore(state: RelayState): void {
