@@ -55,8 +55,10 @@ export function describeFinding(finding: Finding): string {
 export class StreamError extends Error {
   override readonly name = "StreamError"; // A literal: minifying renames the class itself.
   readonly finding: Finding;
-  constructor(finding: Finding, options?: ErrorOptions) {
-    super(describeFinding(finding), options);
+  /** `input`: its name, where several are read and a message must say which. */
+  constructor(finding: Finding, options?: ErrorOptions & { readonly input?: string }) {
+    const said = describeFinding(finding);
+    super(options?.input === undefined ? said : `Cannot read "${options.input}": ${said}`, options);
     this.finding = finding;
   }
 }

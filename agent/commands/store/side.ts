@@ -93,16 +93,13 @@ export function readFile(operand: string): Side {
   const name = operand === "-" ? "standard input" : operand;
   const bytes = wholeOf(fd);
   if (isArenaFile(bytes)) return arenaSide(name, bytes, fd);
-  const { state, format, notes } = decodeState(bytes);
-  return {
-    name,
-    kind: "dump",
-    format,
-    state,
-    hasConnections: true,
-    isConsistent: true,
-    notes,
-  };
+  const rest = { hasConnections: true, isConsistent: true } as const;
+  try {
+    return { name, kind: "dump", ...decodeState(bytes), ...rest };
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error;
+    throw new StreamError(error.finding, { cause: error, input: name });
+  }
 }
 
 const ARENA_ATTEMPTS = 20;
@@ -132,9 +129,9 @@ function arenaSide(name: string, first: Uint8Array, fd: Fd): Side {
 
 function damagedArena(name: string, cause: StoreDamagedError): StreamError {
   const place = { layer: "xenstore", record: "arena", recordNumber: 0, fileOffset: 0 } as const;
-  const found = `${name}: ${cause.message}`;
-  const rest = { field: "contents", expected: "a store that is whole", found };
-  return new StreamError({ ...place, severity: "error", strict: true, ...rest }, { cause });
+  const rest = { field: "contents", expected: "a store that is whole", found: cause.message };
+  const finding = { ...place, severity: "error", strict: true, ...rest } as const;
+  return new StreamError(finding, { cause, input: name });
 }
 
 const PIECE_BYTES = 256 * 1024;
