@@ -13,7 +13,7 @@ import { isGone, isRefused, type Monitor, MonitorError } from "./monitor.ts";
 import type { MonitorLimits } from "./open-monitor.ts";
 import { connectGuestAgent } from "./qmp-client.ts";
 import type { SavedMemory } from "./saved-memory.ts";
-import { runXl, unpauseDomain } from "./xl-toolstack.ts";
+import { pauseDomain, unpauseDomain } from "./xl-toolstack.ts";
 
 /** A guest's file systems may have much to write first; Windows gives up at 10 s by itself. */
 const FREEZE_MS = 15_000;
@@ -52,7 +52,7 @@ export async function pause(
   const domid = domainOf(emulator);
   if (domid === undefined) await monitor?.execute("stop");
   else if (saved !== undefined) await saved.saveAndPause(monitor);
-  else await runXl(["pause", String(domid)]);
+  else await pauseDomain(domid);
 }
 
 /** Only the hypervisor can stop the processors of a guest of libxl. */
@@ -72,7 +72,9 @@ export async function goOn({ emulator, monitor, limits }: Paused): Promise<void>
       if (!isGone(error)) throw error; // A guest that ended needs nothing more.
     }
   }
-  if (domid !== undefined && emulator.pauses) await unpauseDomain(domid);
+  if (domid === undefined || !emulator.pauses) return;
+  await monitor?.release(); // As in saveAndPause: xl unpause talks to QEMU as well.
+  await unpauseDomain(domid);
 }
 
 /** A moment in which a guest writes nothing. It goes on only if it was running. */

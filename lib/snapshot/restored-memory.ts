@@ -79,7 +79,9 @@ export function restoreStep(plan: RevertPlan, memory: RevertedMemory): Step {
   const { domain } = memory;
   return {
     name: `restore ${domain}`,
-    execute: () => runXl(["restore", "-p", "/proc/self/fd/0"], feed(memory, plan.disks)),
+    async execute() {
+      await runXl(["restore", "-p", "/proc/self/fd/0"], feed(memory, plan.disks));
+    },
     async update() {
       const state = await domainState(domain);
       if (state === "paused") return;

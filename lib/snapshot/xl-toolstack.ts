@@ -40,12 +40,12 @@ export function parseState(text: string): DomainState | undefined {
   return paused === "-" ? "running" : "paused";
 }
 
-/** Runs xl to its end. Throws SnapshotRefusal with what it said. */
-export async function runXl(words: readonly string[], input?: XlInput): Promise<void> {
+/** Runs xl to its end, and gives what it said. Throws SnapshotRefusal with that. */
+export async function runXl(words: readonly string[], input?: XlInput): Promise<string> {
   const { status, output } = await start(words, input);
-  if (status === 0) return;
-  const lines = output.trim().split("\n").slice(-TOLD_LINES_MAX);
-  throw new SnapshotRefusal(`xl ${words[0] ?? ""} ended with ${status}: ${lines.join("; ")}`);
+  const said = output.trim().split("\n").slice(-TOLD_LINES_MAX).join("; ");
+  if (status === 0) return said;
+  throw new SnapshotRefusal(`xl ${words[0] ?? ""} ended with ${status}: ${said}`);
 }
 
 /** Writes xl's standard input. It may end early, when xl reads no more. */
@@ -104,10 +104,16 @@ const writeSome = (fd: number, bytes: Uint8Array, at: number): Promise<number> =
     });
   });
 
-/** Lets a guest go on that was paused, or left suspended by an xl save that was killed. */
+/** Holds a guest's processors. Throws SnapshotRefusal. */
+export const pauseDomain = (domid: number): Promise<void> => runAndLook("pause", domid, "running");
+
+/**
+ * Lets a guest go on that was paused, or left suspended by an xl save that was killed. Nobody may
+ * hold QEMU's monitor: libxl tells the QEMU of an HVM guest to go on first, and waits a minute.
+ */
 export async function unpauseDomain(domain: number | string): Promise<void> {
   const state = await domainState(domain);
-  if (state === "paused") await runXl(["unpause", String(domain)]);
+  if (state === "paused") await runAndLook("unpause", domain, "paused");
   if (state !== "suspended") return;
   try {
     await runXl(["resume", String(domain)]); // Since Xen 4.20.
@@ -116,6 +122,13 @@ export async function unpauseDomain(domain: number | string): Promise<void> {
     const way = `xl destroy ${domain}, and start it again`;
     throw new SnapshotRefusal(`domain ${domain} is left suspended: ${error.message}: ${way}`);
   }
+}
+
+/** xl pause and xl unpause end with 0 whatever became of them. */
+async function runAndLook(word: string, domain: number | string, before: DomainState) {
+  const said = await runXl([word, String(domain)]);
+  if ((await domainState(domain)) !== before) return;
+  throw new SnapshotRefusal(`domain ${domain} is still ${before} after xl ${word}: ${said}`);
 }
 
 /** Waits for an `xl save` of the domain that another process began and left. */
