@@ -59,7 +59,7 @@ speaks() { # NAME SECONDS
 }
 # An HVM guest boots for minutes where the machine below the emulator has other things to do.
 begin() { # NAME [CONFIG]
-  xl create "${2:-/lab/cfg/$1.cfg}" >/dev/null && speaks "$1" 400
+  xl create "${2:-/lab/cfg/$1.cfg}" >/dev/null && speaks "$1" 900
 }
 # A config like that of /lab/cfg/NAME.cfg with the guest of test/dom0/guest; prints its path.
 config_for() { # NAME WORDS-FOR-THE-GUEST [LINE-OF-CONFIG...]
