@@ -48,8 +48,8 @@ goes_on() { # GUEST NUMBER
   now=$(number "$1")
   [ "${now:-0}" -gt "$2" ]
 }
-# Resumed, a guest in an emulator that is short of processor time goes on after minutes.
-patience=400
+# Resumed, a guest goes on within seconds: more only where the emulator is short of processor time.
+patience=120
 goes_on_after() { # NUMBER COMMAND...: with `guest`
   local before=$1
   shift
