@@ -46,20 +46,21 @@ lives() { [ "$(xl list "$1" 2>/dev/null | wc -l)" -eq 2 ]; }
 is_gone() { ! lives "$1"; }
 # What a guest says of itself; one that came by migration has a log of another name.
 rounds() { cat "$console/guest-$1.log" "$console/guest-$1--incoming.log" 2>/dev/null | grep -c 'domU round'; }
+# All waits are given as on an idle machine; where the emulator gives way to others, it takes longer.
+slower=4
 # Until it says something more.
 speaks() { # NAME SECONDS
   local before
   before=$(rounds "$1")
-  for _ in $(seq "$2"); do
+  for _ in $(seq $(($2 * slower))); do
     [ "$(rounds "$1")" -gt "$before" ] && return 0
     sleep 1
   done
   tail -5 "$console/guest-$1.log"
   return 1
 }
-# An HVM guest boots for minutes where the machine below the emulator has other things to do.
 begin() { # NAME [CONFIG]
-  xl create "${2:-/lab/cfg/$1.cfg}" >/dev/null && speaks "$1" 900
+  xl create "${2:-/lab/cfg/$1.cfg}" >/dev/null && speaks "$1" 300
 }
 # A config like that of /lab/cfg/NAME.cfg with the guest of test/dom0/guest; prints its path.
 config_for() { # NAME WORDS-FOR-THE-GUEST [LINE-OF-CONFIG...]
@@ -78,7 +79,7 @@ last_word() { # NAME PATTERN
 within() { # SECONDS COMMAND...
   local seconds=$1
   shift
-  for _ in $(seq "$seconds"); do
+  for _ in $(seq $((seconds * slower))); do
     "$@" && return 0
     sleep 1
   done

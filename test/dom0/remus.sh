@@ -18,6 +18,8 @@ has_reported() { [ "$(reported "$1")" -ge "$2" ]; }
 # The last one that the folder has.
 stands() { "$agent" checkpoint list "$points/$1" --json | sed -n '/"points"/,/\]/p' | grep -o '"number": [0-9]*' | tail -1 | grep -o '[0-9]*'; }
 receivers() { pgrep -f "^$agent checkpoint receive" | tr '\n' ' '; } # Not xl, which has it in its words.
+# shellcheck disable=SC2317 # Called by within.
+no_receivers() { [ -z "$(receivers)" ]; }
 
 # xl remus in the background: the receiver is its child, and tells each commit to a file.
 replicate() { # GUEST LOG [WORDS OF receive...]
@@ -60,7 +62,7 @@ for guest in $guests; do
   sleep "0.$((RANDOM % 9 + 1))"
   rounds_before=$(rounds "$guest")
   kill_sender "$guest"
-  within 30 test -z "$(receivers)"
+  within 30 no_receivers
   tail -3 "$out/$guest.2.log"
   check "$guest: the receiver says what is left" within 20 grep -q 'LEFT FOR YOU' "$out/$guest.2.log"
   last=$(reported "$guest")

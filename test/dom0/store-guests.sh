@@ -32,7 +32,7 @@ for guest in $guests; do
   # Two disks' and a network device's buffers leave nothing of 32 MiB: it would look for a page for ever.
   config=$(config_for "$guest" "probe=rights disks=order net=10.9.0.$number" "memory = 64" \
     "disk = [ 'format=raw, vdev=xvda, access=rw, target=$PWD/$guest.a', 'format=raw, vdev=xvdb, access=rw, target=$PWD/$guest.b' ]" \
-    "vif = [ 'bridge=xenbr0,mac=00:16:3e:00:00:$number' ]")
+    "vif = [ 'type=vif, bridge=xenbr0, mac=00:16:3e:00:00:$number' ]")
   begin "$guest" "$config" || { fail "start $guest"; xl destroy "$guest"; continue; }
   check "$guest: its disks are connected" within 30 connected "$guest" vbd 2
   check "$guest: its network device is connected" within 30 connected "$guest" vif 1
