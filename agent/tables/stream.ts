@@ -280,14 +280,21 @@ export const STREAM_COMMANDS: readonly CommandSpec[] = [
         "and MSR policies and the config. Begins with why one of them may not restore where the " +
         "other does.",
       "Page contents are compared byte by byte. Of a checkpointed stream its last complete " +
-        "checkpoint counts. A STREAM that is no file (a pipe, compressed data) is kept in a file " +
-        "without a name meanwhile, in --spool, $TMPDIR or /var/tmp.",
+        "checkpoint counts, unless --at names another. A STREAM that is no file (a pipe, " +
+        "compressed data) is kept in a file without a name meanwhile, in --spool, $TMPDIR or " +
+        "/var/tmp.",
       "--html writes a page that needs nothing but a browser. FILE appears whole or not at all; " +
         "a file that stands there is replaced then. - is standard output.",
     ],
     options: [
       JSON_OPTION,
       { name: "html", value: "FILE", summary: "write a page for browsers to FILE" },
+      {
+        name: "at",
+        value: "N[,N]",
+        summary: "take checkpoint N, of both or of the first and the second, not the last one",
+      },
+      FORMAT_OPTION,
       { name: "limit", value: "COUNT", summary: "list at most so many values (default 40)" },
       { name: "spool", value: "DIR", summary: "keep a stream that is no file there meanwhile" },
       ...GUEST_OPTIONS,

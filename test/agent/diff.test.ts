@@ -77,6 +77,18 @@ describe("agent diff", () => {
     ]);
   });
 
+  test.each([
+    ["1", [1, 1]],
+    ["1,2", [1, 2]],
+    [",1", [2, 1]],
+    ["1,", [1, 2]],
+  ])("takes the checkpoints of --at %s", (words, checkpoints) => {
+    using at = place();
+    const { stdout } = diff(at.path("remus"), at.path("remus"), "--json", "--at", words);
+    const { a, b } = v.parse(DiffReportSchema, JSON.parse(stdout));
+    expect([a, b].map(({ checkpoint }) => checkpoint)).toEqual(checkpoints);
+  });
+
   test("lists as much as is wanted", () => {
     using at = place();
     const { stdout } = diff(at.path("a"), at.path("remus"), "--limit", "3");
@@ -125,6 +137,14 @@ describe("agent diff refuses", () => {
     }
   });
 
+  test("a checkpoint that a stream does not have, or has none of", () => {
+    using at = place();
+    const refusal = (words: string) =>
+      diff(at.path("a"), at.path("remus"), "--at", words).stderr.replace(at.path(""), "").trim();
+    expect(refusal(",3")).toContain('/remus" at checkpoint 3: it has 2 complete checkpoints');
+    expect(refusal("1")).toEndWith('a": it has no checkpoints');
+  });
+
   test("to write the page over a stream", () => {
     using at = place();
     const { status, stderr } = diff(at.path("a"), at.path("b"), "--html", at.path("b"));
@@ -138,6 +158,8 @@ describe("agent diff refuses", () => {
   test.each([
     [["a"], /operands: wanted two streams$/],
     [["-", "-"], /^agent: Cannot compare "-" with itself: it can be read only once$/],
+    [["a", "b", "--at", "0"], /--at: wanted N, or N,N .+, found "0"$/],
+    [["a", "b", "--format", "zip"], /--format: wanted one of .+, found "zip"$/],
     [["a", "b", "--json", "--html", "-"], /two results would go to standard output$/],
   ] as const)("%p", (words, message) => {
     const { status, stderr } = diff(...words);

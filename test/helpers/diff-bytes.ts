@@ -12,7 +12,7 @@ import { storedPath } from "./squash-bytes.ts";
 import { encode, type StreamPlan } from "./stream-plan.ts";
 import { temporaryFolder } from "./temporary.ts";
 
-const OPTIONS = { format: undefined, onSpooled: () => undefined };
+const OPTIONS = { format: undefined, at: undefined, onSpooled: () => undefined };
 
 export async function diffPaths(a: string, b: string): Promise<DiffReport> {
   using left = storedPath(a, { name: "A" });

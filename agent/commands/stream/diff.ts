@@ -14,7 +14,7 @@ import {
   type StoredInput,
 } from "../../../lib/stream/index.ts";
 import { becomeIdle, isTerminal, STDOUT_FD } from "../../../lib/sys/index.ts";
-import type { Invocation } from "../../commands.ts";
+import { type Invocation, STREAM_FORMATS } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { countOption, parseOptions, sizeOption, switchOption } from "../../options.ts";
 import { renderDiffReport } from "../../ui/diff-report.ts";
@@ -26,11 +26,25 @@ import { heldBack, openStored } from "./stored.ts";
 
 const LIMIT_DEFAULT = 40;
 
+/** "3" is of both streams; "3,8" of the first and of the second, and either may be left out. */
+const checkpointsOption = v.pipe(
+  v.string(),
+  v.regex(/^([1-9][0-9]{0,8})?(,([1-9][0-9]{0,8})?)?$/, (issue) => {
+    return `wanted N, or N,N of the first and of the second, found "${String(issue.input)}"`;
+  }),
+  v.transform((text) => {
+    const [first = "", second = first] = text.split(",");
+    return [first, second].map((number) => (number === "" ? undefined : Number(number)));
+  }),
+);
+
 const Options = v.strictObject({
   _: v.pipe(v.array(v.string()), v.length(2, "wanted two streams")),
   json: switchOption,
   html: v.optional(v.string()),
   limit: v.optional(countOption),
+  at: v.optional(checkpointsOption),
+  format: v.optional(v.picklist(STREAM_FORMATS, `wanted one of ${STREAM_FORMATS.join(", ")}`)),
   spool: v.optional(v.string()),
   rate: v.optional(sizeOption),
   idle: switchOption,
@@ -78,7 +92,7 @@ async function writePage(report: DiffReport, page: Output): Promise<void> {
 
 async function compareOperands(
   [first, second]: readonly [string, string],
-  { spool, rate }: Given,
+  { at: [atOfFirst, atOfSecond] = [], format, spool, rate }: Given,
 ): Promise<DiffReport | undefined> {
   const request = { verb: "compare", spool, output: undefined, isVerbose: true };
   await using closers = new AsyncDisposableStack();
@@ -90,10 +104,10 @@ async function compareOperands(
   let operand = first;
   let progress: ReturnType<typeof startProgress> | undefined;
   try {
-    const options = { format: undefined, onSpooled: heldBack(rate) };
-    const a = await readSideA(await open(first), options);
+    const optionsAt = (at: number | undefined) => ({ format, at, onSpooled: heldBack(rate) });
+    const a = await readSideA(await open(first), optionsAt(atOfFirst));
     operand = second;
-    const b = await readSideB(await open(second), { ...options, onSpooled: heldBack(rate) });
+    const b = await readSideB(await open(second), optionsAt(atOfSecond));
     const shown = startProgress({ bytesTotal: b.found.endOffset, wanted: true });
     progress = shown;
     const holdBack = heldBack(rate);

@@ -26,6 +26,8 @@ import { StateReader } from "./state-reader.ts";
 
 export interface SideOptions {
   readonly format: Format | undefined;
+  /** The checkpoint that counts; undefined for the last, and of a plain stream its end. */
+  readonly at: number | undefined;
   /** Told of the walk that reads the input first, where it is spooled. */
   readonly onSpooled: (position: number) => void;
 }
@@ -53,14 +55,14 @@ export const readSideB = (input: StoredInput, options: SideOptions): Promise<Sid
 
 async function readSide(
   input: StoredInput,
-  { format, onSpooled }: SideOptions,
+  { format, at, onSpooled }: SideOptions,
   pages: {
     readonly index: PageIndex;
     add(index: PageIndex, entry: PageEntry, cannot: string): void;
   },
 ): Promise<Side> {
   const onProgress = input.isSpooled ? onSpooled : SILENT;
-  const found = await surveyInput(input, { format, at: undefined, verb: "compare", onProgress });
+  const found = await surveyInput(input, { format, at, verb: "compare", onProgress });
   const { index } = pages;
   const cannot = `Cannot compare "${input.name}"`;
   let slack = 0;
