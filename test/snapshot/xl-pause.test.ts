@@ -1,6 +1,6 @@
 // Guests of libxl that are held and go on, as far as it goes without Xen: a real QEMU, and an "xl"
-// that does as the real one does for an HVM guest: `unpause` tells QEMU to go on first, over the one
-// monitor, leaves the guest paused where it is not greeted, and ends with 0 all the same.
+// that does as the real one does for an HVM guest: `unpause` tells QEMU to go on first, over the
+// one monitor, leaves the guest paused where it is not greeted, and ends with 0 all the same.
 
 import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -62,7 +62,7 @@ const emulatorAt = (path: string) => ({
   disks: [],
 });
 
-test("an HVM guest goes on: xl has the monitor while it unpauses, and we again after it", async () => {
+test("an HVM guest goes on: xl has the monitor while it unpauses, then we again", async () => {
   using own = temporaryFolder();
   await using guest = await startGuest({ folder: own.path, name: "g", disks: [], isRunning: true });
   using xl = stage(own.path, guest.qmp);
