@@ -64,6 +64,7 @@ for way in promote in-place; do
     now=$(longest "$judge")
     [ "${now:-0}" -le "$worst" ] || worst=$now
     resident=${resident:-$(memory)}
+    [ $((round % 10)) != 0 ] || say "$round updates"
   done
   figure "$way: longest wait of a guest's read, ms, with updates and without" "$((worst / 1000)) $((calm / 1000))"
   figure "$way: longest command, ms" "$slowest"
