@@ -17,6 +17,7 @@ import { createMemfd, resizeFile, SEAL_MASK, sealMemfd, sealsOf } from "./memfd.
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const PAGE_BYTES = 4096;
+const MADV_POPULATE_READ = 22; // Since 5.14.
 /** Offsets of the rows must stay below 2^31, where bitwise operators end; half of that is ample. */
 const RESERVED_BYTES = 1024 * 1024 * 1024;
 
@@ -51,6 +52,12 @@ export class GrowingMemory implements Disposable {
     this.older.push(new WeakRef(this.current)); // It shows the same bytes as before.
     this.current = toArrayBuffer(this.address as Pointer, 0, wanted);
     return this.current;
+  }
+
+  /** Brings the first `bytes` of it in: whoever touches them next has not to wait for each page. */
+  populate(bytes: number): void {
+    const length = Math.min(bytes, this.current.byteLength);
+    libc.madvise(pointer(this.address), length, MADV_POPULATE_READ); // Or later, on old kernels.
   }
 
   [Symbol.dispose](): void {

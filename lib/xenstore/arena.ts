@@ -66,6 +66,13 @@ export class Arena {
     return this.bytes.length;
   }
 
+  /** After somebody else has written to the memory, and perhaps made it longer. */
+  lookAgain(): void {
+    this.words = new Int32Array(this.memory.buffer);
+    this.bytes = new Uint8Array(this.memory.buffer);
+    this.tag = this.words[HEADER.tag]!;
+  }
+
   /** Takes the log that the header names. */
   useLog(): void {
     const block = this.words[HEADER.logBlock]!;

@@ -136,6 +136,28 @@ export function openArena(memory: StoreMemory, host: Host): Core {
   return coreOver(arena, host);
 }
 
+/** The arena while its owner still writes to it: only what never changes is looked at. */
+export function awaitArena(memory: StoreMemory, host: Host): Core {
+  if (!isArena(memory)) throw new StoreDamagedError("Cannot adopt the store: no arena is there");
+  const core = coreOver(new Arena(memory), host);
+  try {
+    findAgain(core); // On trial, as it changes all the time: what it needs is at hand then.
+  } catch (error) {
+    if (!(error instanceof StoreDamagedError)) throw error;
+  }
+  return core;
+}
+
+/** Its owner has let go of it: the same as openArena() and settle(). */
+export function takeArena(core: Core): void {
+  const { arena } = core;
+  arena.lookAgain();
+  refuseIfDamaged(arena.words, arena.lengthBytes);
+  arena.useLog();
+  arena.undo();
+  settle(core);
+}
+
 /** What remains to be done for an arena that is known to be whole. */
 export function settle(core: Core): void {
   settleLog(core);

@@ -22,7 +22,7 @@ export { StoreDamagedError } from "./arena.ts";
 export { changePortOf, isArena } from "./format.ts";
 export { ARENA_VERSION } from "./layout.ts";
 export { requestBytes } from "./dispatch.ts";
-export { adoptStore, continueStore, formatStore } from "./open-store.ts";
+export { adoptStore, awaitStore, continueStore, formatStore } from "./open-store.ts";
 export { isArenaFile, stateOfArena } from "./state-of.ts";
 export { storeFrom } from "./store-from.ts";
 export type { MadeStore } from "./store-from.ts";

@@ -12,7 +12,7 @@ import { digestOf } from "./digest.ts";
 import { dispatch } from "./dispatch.ts";
 import { introduceDomain } from "./domain-operations.ts";
 import { ERRNO } from "./errno.ts";
-import { formatArena, openArena, settle } from "./format.ts";
+import { awaitArena, formatArena, openArena, settle, takeArena } from "./format.ts";
 import {
   CONNECTION,
   DOMAIN,
@@ -91,8 +91,7 @@ class Store implements XenStore {
   }
 
   setTag(connection: number, tag: number): void {
-    const at = this.rowOf(connection) * ROW_WORDS + CONNECTION.tag;
-    this.whole(() => this.core.arena.set(at, tag));
+    this.words[this.rowOf(connection) * ROW_WORDS + CONNECTION.tag] = tag;
   }
 
   setIdle(connection: number, inode: number): void {
@@ -115,6 +114,16 @@ class Store implements XenStore {
   private domainAt(connection: number): number {
     const row = this.core.connectionRows[connection] ?? 0;
     return row === 0 ? 0 : this.words[row * ROW_WORDS + CONNECTION.domain]! * ROW_WORDS;
+  }
+
+  kindOf(connection: number): ConnectionInfo["kind"] | undefined {
+    const row = this.core.connectionRows[connection] ?? 0;
+    if (row === 0) return undefined;
+    return this.words[row * ROW_WORDS + CONNECTION.domain] === 0 ? "socket" : "ring";
+  }
+
+  idleOf(connection: number): number {
+    return this.words[this.rowOf(connection) * ROW_WORDS + CONNECTION.idle]! >>> 0;
   }
 
   connectionInfo(connection: number): ConnectionInfo {
@@ -220,6 +229,10 @@ class Store implements XenStore {
 
   // ---- Care ----
 
+  take(): void {
+    takeArena(this.core);
+  }
+
   tidy(): boolean {
     return compact(this.core);
   }
@@ -271,8 +284,8 @@ class Store implements XenStore {
 
   private rowOf(connection: number): number {
     const row = this.core.connectionRows[connection] ?? 0;
-    assert(row !== 0, `connection ${connection} is there`);
-    return row;
+    if (row === 0) assert(false, `connection ${connection} is there`);
+    return row; // For each of many clients in a pause: no text is made for those that are there.
   }
 
   /** Something the daemon does, as one operation. */
@@ -326,3 +339,10 @@ export function continueStore(memory: StoreMemory, host: Host): XenStore {
   settle(core);
   return new Store(core);
 }
+
+/**
+ * A store in memory that its owner still writes to: take() makes it ours, as continueStore() would,
+ * and nothing else may be asked of it before. Nothing is written until then.
+ */
+export const awaitStore = (memory: StoreMemory, host: Host): XenStore =>
+  new Store(awaitArena(memory, host));

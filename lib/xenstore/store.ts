@@ -92,6 +92,7 @@ export interface XenStore {
   disconnect(connection: number): void;
   /** A connection the daemon ignores from now on (protocol error): drops watches, transactions. */
   reset(connection: number): void;
+  /** Costs one store; not part of the digest. */
   setTag(connection: number, tag: number): void;
   /**
    * Says of a socket that nothing of it is in the program's hands: by its inode number, by 0 the
@@ -106,6 +107,9 @@ export interface XenStore {
    */
   setRingEnds(connection: number, answersEnd: number, requestsEnd: number): void;
   ringEnds(connection: number): readonly [answersEnd: number, requestsEnd: number];
+  /** undefined: there is no such connection. Makes no objects, nor does idleOf(). */
+  kindOf(connection: number): ConnectionInfo["kind"] | undefined;
+  idleOf(connection: number): number;
   connectionInfo(connection: number): ConnectionInfo;
   /** Id of the oldest transaction that the client has open; 0: none. */
   oldestTransaction(connection: number): number;
@@ -133,6 +137,8 @@ export interface XenStore {
   hold(connection: number, outstanding: number, queuedBytes: number): Hold;
 
   // ---- Care ----
+  /** Of awaitStore(): its owner has let go of the memory. Throws StoreDamagedError. */
+  take(): void;
   /** Does a little compaction; true while there is more to do. For when the daemon is idle. */
   tidy(): boolean;
   /** Verifies everything; what is wrong, in words, or an empty list. */
