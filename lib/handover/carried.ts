@@ -3,8 +3,8 @@
 
 import { RefusedError } from "../base/index.ts";
 import { type Fd, DESCRIPTORS_MAX, fileIdentityOf } from "../sys/index.ts";
-import type { Final, FinalHead } from "./final-file.ts";
-import type { Adoption, CarriedDescriptor } from "./survivor.ts";
+import type { Descriptor, FinalHead } from "./final-file.ts";
+import type { Adoption, CarriedDescriptor, Changes } from "./survivor.ts";
 
 export interface Batch {
   readonly keys: string[];
@@ -14,6 +14,8 @@ export interface Batch {
 export class CarriedList {
   /** Key to the open file it is: asked once, as that costs a system call each. */
   private readonly sent = new Map<string, string>();
+  /** What the heir was told, in the order of the shared page's marks. */
+  private readonly listed = new Set<string>();
 
   /** The next descriptors that were not sent yet; none when all were. */
   nextBatch(all: readonly CarriedDescriptor[]): Batch {
@@ -28,21 +30,36 @@ export class CarriedList {
     return batch;
   }
 
-  /** For the final file. Everything was sent. */
-  entries(all: readonly CarriedDescriptor[]): FinalHead["descriptors"] {
-    return all.map(({ key, fd }) => [
-      key,
-      this.sent.get(key) ?? fileIdentityOf(fd.number),
-      fd.number,
-    ]);
+  /** What is otherwise than it was listed before. */
+  changesOf(all: readonly CarriedDescriptor[]): Pick<Changes, "added" | "gone"> {
+    const added = all.filter(({ key }) => !this.listed.has(key));
+    const there = new Set(all.map(({ key }) => key));
+    return { added, gone: [...this.listed].filter((key) => !there.has(key)) };
+  }
+
+  /** For a final file; listed from now on. All of them were sent. */
+  list(added: readonly CarriedDescriptor[]): Descriptor[] {
+    return added.map(({ key, fd }) => {
+      this.listed.add(key);
+      return [key, this.sent.get(key) ?? fileIdentityOf(fd.number), fd.number];
+    });
+  }
+
+  get listedCount(): number {
+    return this.listed.size;
+  }
+
+  /** The keys whose marks the heir has set. */
+  touched(isTouched: (index: number) => boolean): Set<string> {
+    return touchedKeys([...this.listed], isTouched);
   }
 }
 
-/** The keys whose marks the heir has set. */
+/** Of keys in the order of their marks: those that are set. */
 export const touchedKeys = (
-  descriptors: FinalHead["descriptors"],
+  keys: readonly string[],
   isTouched: (index: number) => boolean,
-): Set<string> => new Set(descriptors.filter((_, index) => isTouched(index)).map(([key]) => key));
+): Set<string> => new Set(keys.filter((_, index) => isTouched(index)));
 
 /** The descriptor of that key, of those that an heir adopts. Throws RefusedError. */
 export function carriedFd({ descriptors }: Pick<Adoption, "descriptors">, key: string): Fd {
@@ -58,7 +75,7 @@ export type Arrived = Map<string, { readonly fd: Fd; readonly identity: string }
  * The descriptors of the final list, each the open file that it is said to be; those that belong to
  * it no longer are closed. Throws RefusedError.
  */
-export function claim(received: Arrived, { head }: Pick<Final, "head">): Map<string, Fd> {
+export function claim(received: Arrived, head: Pick<FinalHead, "descriptors">): Map<string, Fd> {
   const claimed = new Map<string, Fd>();
   for (const [key, wanted] of head.descriptors) {
     const found = received.get(key);

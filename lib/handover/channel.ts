@@ -69,8 +69,9 @@ export class Channel implements Disposable {
     }
   }
 
-  isPeerDead(): boolean {
-    return this.peer !== undefined && hasEnded(this.peer, 0);
+  /** Waits up to `waitMs` for that. */
+  isPeerDead(waitMs: number): boolean {
+    return this.peer !== undefined && hasEnded(this.peer, waitMs);
   }
 
   signalPeer(signal: number): void {

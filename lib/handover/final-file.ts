@@ -1,9 +1,10 @@
 // The final file: what the heir gets at the moment of the handover, in one sealed memory file. The
 // list of descriptors says which of those it has been sent belong to it, and which open file each
-// of them is.
+// of them is. An heir that stands by was told all of that in such a file before: then the list has
+// what is new, and the keys of what is gone.
 //
 //   +0    magic "AFIN"         +8    bytes of the head
-//   +4    version, 3           +12   bytes of the difference
+//   +4    version, 4           +12   bytes of the difference
 //   +16   CRC-32 of all of the rest, that of the words before first
 //   +20   the head, JSON, then the survivor's difference
 //
@@ -25,7 +26,7 @@ import {
 import { NO_REPORT } from "./survivor.ts";
 
 const MAGIC = 0x4146494e;
-const VERSION = 3;
+const VERSION = 4;
 const SUM_AT = 16;
 const HEADER_BYTES = 20;
 /** The requests and answers in part of all clients, which have half of that at most. */
@@ -37,6 +38,10 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const HeadSchema = v.object({
   /** Key, open file, number in the holder: three lines for each. */
   descriptors: v.string(),
+  /** Keys, a line each. */
+  gone: v.string(),
+  /** How many the shared page has. */
+  marks: count,
   kind: v.string(),
   settings: v.string(),
   process_name: v.string(),
@@ -57,9 +62,11 @@ const HeadSchema = v.object({
   }),
 });
 type WrittenHead = v.InferOutput<typeof HeadSchema>;
-export interface FinalHead extends Omit<WrittenHead, "descriptors"> {
-  readonly descriptors: readonly (readonly [key: string, file: string, number: number])[];
+export interface FinalHead extends Omit<WrittenHead, "descriptors" | "gone"> {
+  readonly descriptors: readonly Descriptor[];
+  readonly gone: readonly string[];
 }
+export type Descriptor = readonly [key: string, file: string, number: number];
 
 export interface Final {
   readonly head: FinalHead;
@@ -67,7 +74,11 @@ export interface Final {
 }
 
 export function writeFinal({ head, difference }: Final): Fd {
-  const written: WrittenHead = { ...head, descriptors: head.descriptors.flat().join("\n") };
+  const written: WrittenHead = {
+    ...head,
+    descriptors: head.descriptors.flat().join("\n"),
+    gone: head.gone.join("\n"),
+  };
   const headBytes = Buffer.from(JSON.stringify(written));
   const header = Buffer.alloc(HEADER_BYTES);
   [MAGIC, VERSION, headBytes.length, difference.length].forEach((word, index) =>
@@ -96,7 +107,12 @@ export function readFinal(file: Fd): Final {
   try {
     const result = v.safeParse(HeadSchema, JSON.parse(told));
     if (!result.success) throw unfit(result.issues[0].message);
-    const head = { ...result.output, descriptors: descriptorsIn(result.output.descriptors) };
+    const { output } = result;
+    const head: FinalHead = {
+      ...output,
+      descriptors: descriptorsIn(output.descriptors),
+      gone: output.gone === "" ? [] : output.gone.split("\n"),
+    };
     return { head, difference: bytes.subarray(headEnd) };
   } catch (error) {
     throw error instanceof SyntaxError ? unfit(error.message) : error;
@@ -132,7 +148,8 @@ export function practiseFinal(kind: string): void {
   );
   const report = structuredClone(NO_REPORT) as FinalHead["report"];
   const texts = { kind, settings: "", process_name: "", digest: "" };
-  const head: FinalHead = { descriptors, ...texts, paused_at_ms: 0, pause_limit_ms: 0, report };
+  const lists = { descriptors, gone: [], marks: PRACTICE_DESCRIPTORS };
+  const head: FinalHead = { ...lists, ...texts, paused_at_ms: 0, pause_limit_ms: 0, report };
   for (let round = 0; round < PRACTICE_ROUNDS; round++) {
     using file = writeFinal({ head, difference: new Uint8Array(0) });
     readFinal(file);

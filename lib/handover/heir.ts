@@ -3,7 +3,6 @@
 
 import { assert, RefusedError } from "../base/index.ts";
 import {
-  fileIdentityOf,
   type Fd,
   makeNonBlocking,
   monotonicMs,
@@ -13,13 +12,14 @@ import {
   setProcessName,
   setSchedulingClass,
 } from "../sys/index.ts";
-import { type Arrived, claim, touchedKeys } from "./carried.ts";
+import { touchedKeys } from "./carried.ts";
 import { Channel } from "./channel.ts";
 import { type Final, practiseFinal, readFinal } from "./final-file.ts";
 import { heirStep, type HeirEffect, type HeirEvent, type HeirState } from "./machine.ts";
 import { type Message, PROTOCOL } from "./messages.ts";
 import { SharedPage } from "./shared-page.ts";
-import type { Adoption, Heir, Heirs, Outcome, Survivor, UpdateReport } from "./survivor.ts";
+import type { Heir, Heirs, Outcome, Survivor, UpdateReport } from "./survivor.ts";
+import { TakenState } from "./taken-state.ts";
 import type { Deadline, Waiter } from "./waiter.ts";
 
 export interface HeirOptions {
@@ -78,15 +78,13 @@ export class HeirSide {
   private copy: { readonly file: Fd; readonly digest: string } | undefined;
   private digest = "";
   private rehearsalMs = 0;
-  private readonly received: Arrived = new Map();
+  private readonly taken = new TakenState();
   private final: Final | undefined;
-  private page: SharedPage | undefined;
   private probe: Fd | undefined;
   private deadline: Deadline | undefined;
   private reason: string | undefined;
   private pauseMs = GREETING_MS;
   private measuredMs = 0;
-  private isShared = true;
   /** Of the old program: until it serves, this one is the first to go. */
   private oomScore: number | undefined;
   private steppedBack: string | undefined;
@@ -122,9 +120,9 @@ export class HeirSide {
     if (known === undefined) throw new RefusedError(`Cannot continue a ${final.head.kind}`);
     setProcessName(final.head.process_name);
     this.heir = known.start(final.head.settings);
-    for (const [key, fd] of descriptors) this.arrived(key, fd);
+    for (const [key, fd] of descriptors) this.taken.add(key, fd);
     this.final = final;
-    this.page = page;
+    this.taken.page = page;
     this.pauseMs = final.head.pause_limit_ms;
     this.steppedBack = back.steppedBack;
     this.canStepBack = back.canStepBack;
@@ -142,7 +140,8 @@ export class HeirSide {
    * the end for a crash, and serve again.
    */
   finish(done: () => void): void {
-    if (!this.isShared || (this.state !== "serving" && this.state !== "served")) return done();
+    if (!this.taken.isShared || (this.state !== "serving" && this.state !== "served"))
+      return done();
     this.afterShared = done;
     this.options.waiter.after(LEAVING_MS, done);
     this.on("first_served");
@@ -163,13 +162,15 @@ export class HeirSide {
       case "descriptors":
         return this.describe(message.keys, fds);
       case "final":
+        return this.toldFinal(fds);
+      case "stand_by":
       case "final_keep": {
         const [file, page] = fds;
         if (file === undefined || page === undefined) {
           throw new RefusedError("Cannot take over: there is no final state");
         }
         this.final = readFinal(file);
-        this.page = SharedPage.open(page, this.final.head.descriptors.length);
+        this.taken.page = SharedPage.open(page, this.final.head.marks);
         file[Symbol.dispose]();
         return this.on(message.type);
       }
@@ -183,6 +184,16 @@ export class HeirSide {
       default:
         throw new RefusedError(`Cannot take over: the old program said ${message.type}`);
     }
+  }
+
+  private toldFinal([file, probe]: readonly Fd[]): void {
+    if (file === undefined || probe === undefined || this.taken.page === undefined) {
+      throw new RefusedError("Cannot take over: there is no final state");
+    }
+    this.final = readFinal(file);
+    file[Symbol.dispose]();
+    this.probe = probe;
+    this.on("final");
   }
 
   private welcomed(message: Extract<Message, { type: "welcome" }>): void {
@@ -206,13 +217,8 @@ export class HeirSide {
     if (keys.length !== fds.length) {
       throw new RefusedError(`Cannot take over: ${keys.length} keys, ${fds.length} descriptors`);
     }
-    keys.forEach((key, index) => this.arrived(key, fds[index]!)); // As many of both.
+    keys.forEach((key, index) => this.taken.add(key, fds[index]!)); // As many of both.
     this.on("descriptors");
-  }
-
-  /** Which open file it is, is asked now: the pause has no time for it. */
-  private arrived(key: string, fd: Fd): void {
-    this.received.set(key, { fd, identity: fileIdentityOf(fd.number) });
   }
 
   private trouble(event: HeirEvent, reason: string): void {
@@ -248,7 +254,9 @@ export class HeirSide {
       this.channel.send({ type: "rehearsed", digest, duration_ms: rehearsalMs }, []);
     },
     take_descriptors: () => undefined,
-    send_got: () => this.channel.send({ type: "got", count: this.received.size }, []),
+    send_got: () => this.channel.send({ type: "got", count: this.taken.arrivedCount }, []),
+    stand_by: () => this.standBy(),
+    send_standing: () => this.channel.send({ type: "standing" }, []),
     adopt: () => {
       this.setDeadline(this.pauseMs * PATIENCE_FACTOR);
       this.adopt();
@@ -268,8 +276,8 @@ export class HeirSide {
       }
     },
     take_word: () => {
-      assert(this.page, "there is a word once everything was handed over");
-      this.on(this.page.takeOver() ? "word_ours" : "word_theirs");
+      assert(this.taken.page, "there is a word once everything was handed over");
+      this.on(this.taken.page.takeOver() ? "word_ours" : "word_theirs");
     },
     serve: () => this.serve(),
     send_serving: () => this.channel.send({ type: "serving", pause_ms: this.measuredMs }, []),
@@ -308,30 +316,29 @@ export class HeirSide {
     this.on("rehearsal_good");
   }
 
-  private adopt(): void {
-    const { heir, final, page } = this;
-    assert(heir && final && page, "the final state is here");
+  private standBy(): void {
+    const { heir, final } = this;
+    assert(heir && final, "what is to stand by for is here");
     try {
-      const descriptors = claim(this.received, final);
-      this.digest = heir.adopt({
-        difference: final.difference,
-        descriptors,
-        touch: this.touchMarks(final, page),
-        touched: new Set(),
-      });
+      this.taken.take(final, heir.standBy === undefined);
+      heir.standBy?.(this.taken.adoption(final));
+      Bun.gc(true); // As after the rehearsal.
+    } catch (error) {
+      return this.trouble("standing_bad", messageOf(error));
+    }
+    this.on("standing_good");
+  }
+
+  private adopt(): void {
+    const { heir, final } = this;
+    assert(heir && final, "the final state is here");
+    try {
+      this.taken.take(final, heir.standBy === undefined);
+      this.digest = heir.adopt(this.taken.adoption(final));
     } catch (error) {
       return this.trouble("adoption_bad", messageOf(error));
     }
     this.on("adoption_good");
-  }
-
-  private touchMarks(final: Final, page: SharedPage): Adoption["touch"] {
-    const places = new Map(final.head.descriptors.map(([key], index) => [key, index]));
-    return (key, isTouched) => {
-      const place = this.isShared ? places.get(key) : undefined;
-      if (place !== undefined) page.touch(place, isTouched);
-      return this.isShared;
-    };
   }
 
   private serve(): void {
@@ -350,38 +357,41 @@ export class HeirSide {
       steppedBack === undefined
         ? { kind: "updated", report }
         : { kind: "kept", reason: steppedBack, report };
-    if (this.oomScore !== undefined) setOomScore(process.pid, this.oomScore);
     heir.onFirstServed(() => this.on("first_served"));
     const survivor = heir.serve(outcome);
+    if (this.oomScore !== undefined) setOomScore(process.pid, this.oomScore);
     this.afterServing();
     this.options.onServing(survivor, head.report.generation);
-    if (this.channel.isPeerDead()) this.endShared();
+    if (this.channel.isPeerDead(0)) this.endShared();
   }
 
   /** The old program has left: nobody looks at the marks any more. */
   private endShared(): void {
-    if (!this.isShared) return;
-    this.isShared = false;
+    if (!this.taken.isShared) return;
     this.deadline?.cancel();
     this.channel[Symbol.dispose]();
-    this.page?.[Symbol.dispose]();
-    this.page = undefined;
+    this.taken.endShared();
     this.afterShared();
   }
 
   private guard(): void {
-    const { heir, final, page, channel } = this;
+    const { heir, final, channel } = this;
+    const { page, descriptors } = this.taken;
     assert(heir && final && page, "the final state is here");
     assert(this.options.onGuard, "only a keeper is asked to keep");
     this.deadline?.cancel();
-    const descriptors = claim(this.received, final);
-    this.options.onGuard({ channel, final, page, descriptors, heir, oomScore: this.oomScore });
+    this.taken.take(final, true);
+    const { oomScore } = this;
+    this.options.onGuard({ channel, final, page, descriptors, heir, oomScore });
   }
 }
 
 /** The keys that a program which has ended since had touched. */
 export const touchedOf = ({ head }: Final, page: SharedPage): Set<string> =>
-  touchedKeys(head.descriptors, (index) => page.isTouched(index));
+  touchedKeys(
+    head.descriptors.map(([key]) => key),
+    (index) => page.isTouched(index),
+  );
 
 /** A mistake of the new program is a reason like any other: the old one goes on. */
 const messageOf = (error: unknown): string =>

@@ -14,32 +14,36 @@ import {
   SIGNAL,
   signalPidfd,
 } from "../sys/index.ts";
-import { CarriedList, touchedKeys } from "./carried.ts";
 import { Channel } from "./channel.ts";
-import { type FinalHead, writeFinal } from "./final-file.ts";
+import { type Circumstances, HandedState } from "./handed-state.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
 import { guarded } from "./guarded.ts";
 import { PATIENCE_MS } from "./launcher.ts";
 import { type Message, PROTOCOL, whyUnfit } from "./messages.ts";
 import { type Handed, type HolderOptions, TIMES_MS } from "./holder-options.ts";
 import { ProbeClient } from "./probe-client.ts";
-import { SharedPage } from "./shared-page.ts";
 import type { Outcome, Snapshot, UpdateReport } from "./survivor.ts";
 import type { Deadline } from "./waiter.ts";
 
 const OUT_OF_MEMORY = "the kernel has ended a process of this control group for lack of memory";
-const LIMITED = new Set<HolderState>(["handing", "handing_keep", "probing", "committed"]);
-
+const ENDED = "the new program ended";
+/** How long a process is in ending, its connections closed. */
+const ENDING_MS = 10;
+const LIMITED = new Set<HolderState>([
+  "handing",
+  "handing_keep",
+  "probing",
+  "answered",
+  "committed",
+]);
 export class Holder {
   private readonly options: HolderOptions;
   private readonly channel: Channel;
-  private readonly carried = new CarriedList();
+  private readonly handed: HandedState;
   private readonly startedAtMs = monotonicMs();
   private readonly oomKillsBefore = oomKills();
   private state: HolderState = "starting";
   private snapshot: Snapshot | undefined;
-  private page: SharedPage | undefined;
-  private head: FinalHead | undefined;
   private probe: ProbeClient | undefined;
   private deadline: Deadline | undefined;
   private reason: string | undefined;
@@ -61,9 +65,10 @@ export class Holder {
     this.channel = new Channel(launched.channel, waiter, {
       onMessage: (message, fds) => this.received(message, fds),
       onClosed: () => this.trouble("closed", "the new program closed the line"),
-      onPeerDead: () => this.trouble("peer_dead", "the new program ended"),
+      onPeerDead: () => this.trouble("peer_dead", ENDED),
       onBreach: (error) => this.trouble("refused", error.message),
     });
+    this.handed = new HandedState(options.survivor, this.channel);
     this.setDeadline(prepareMs, "prepare");
   }
 
@@ -114,16 +119,17 @@ export class Holder {
         return this.compared("rehearsed", message.digest, this.snapshot?.digest);
       case "got":
         return this.sendDescriptors();
+      case "standing":
+        this.phaseDone("stand");
+        return this.on("standing");
       case "kept":
         return this.on("kept");
       case "adopted":
         this.phaseDone("adopt");
-        return this.compared("adopted", message.digest, this.head?.digest);
+        return this.compared("adopted", message.digest, this.handed.head?.digest);
       case "serving":
         this.measuredMs = message.pause_ms;
-        return this.channel.isPeerDead()
-          ? this.trouble("peer_dead", "the new program ended")
-          : this.on("serving");
+        return this.channel.isPeerDead(0) ? this.trouble("peer_dead", ENDED) : this.on("serving");
       case "refused":
         return this.trouble("refused", message.reason);
       default:
@@ -139,7 +145,7 @@ export class Holder {
     this.channel.watchPeer(pidfd);
     this.hurry = this.options.waiter.after(PATIENCE_MS, () => {
       const hurry = (): void => void setSchedulingClass("normal", pid);
-      if (!this.channel.isPeerDead()) guarded(hurry, () => undefined); // It takes longer then.
+      if (!this.channel.isPeerDead(0)) guarded(hurry, () => undefined); // It takes longer then.
     });
   }
   private heirPid: number | undefined;
@@ -226,15 +232,22 @@ export class Holder {
     },
     decide: () => this.decide(),
     pause: () => {
-      this.phaseDone("describe");
+      this.phaseDone("rest");
       this.pausedAtMs = this.phaseAtMs;
       this.options.survivor.pause();
     },
-    send_final: () => this.sendFinal("final"),
-    send_final_keep: () => this.sendFinal("final_keep"),
+    send_final: () => this.sendFinal(),
+    send_final_keep: () => {
+      this.handed.sendFinalKeep(this.circumstances());
+      this.phaseDone("hand");
+    },
     // The loop notes signals between two of its turns: the exec would lose one that has come.
     exec: () => this.later(() => this.later(() => this.exec())),
-    probe: () => this.startProbe(),
+    send_stand_by: () => {
+      this.handed.sendStandBy(this.circumstances());
+      this.prepareProbe();
+    },
+    probe: () => assert(false, "only a keeper probes what has adopted"),
     send_commit: () => {
       this.phaseDone("probe");
       this.channel.send({ type: "commit", attempt: 1 }, []);
@@ -243,21 +256,19 @@ export class Holder {
       this.channel.send({ type: "abort", reason: this.reason ?? "it was taken back" }, []),
     retrieve_word: () => {
       // Without a page nothing was handed over yet.
-      this.on(this.page?.takeBack() === false ? "word_theirs" : "word_ours");
+      this.on(this.handed.page?.takeBack() === false ? "word_theirs" : "word_ours");
     },
     kill_peer: () => {
       this.channel.killPeer();
       const { launcher } = this.options.launched;
       if (this.heirPid === undefined && launcher !== undefined) signalPidfd(launcher, SIGNAL.kill);
       // Its death is told once: one that was dead already is not seen again.
-      if (this.heirPid === undefined || this.channel.isPeerDead()) this.on("peer_dead");
+      if (this.heirPid === undefined || this.channel.isPeerDead(0)) this.on("peer_dead");
     },
     resume: () => this.options.survivor.resume(this.outcome()),
     adopt_again: () => {
-      const { page, head } = this;
-      if (page === undefined || head === undefined) return this.effects.resume();
-      const touched = touchedKeys(head.descriptors, (index) => page.isTouched(index));
-      this.options.survivor.adoptAgain(touched, this.outcome());
+      if (this.handed.head === undefined) return this.effects.resume();
+      this.options.survivor.adoptAgain(this.handed.touched(), this.outcome());
     },
     leave: () => {
       this.phaseDone("commit");
@@ -301,15 +312,24 @@ export class Holder {
   }
 
   private sendDescriptors(): void {
-    const { keys, fds } = this.carried.nextBatch(this.options.survivor.descriptors());
-    if (keys.length === 0) return this.on("described");
-    this.channel.send({ type: "descriptors", keys }, fds);
+    if (this.handed.sendBatch()) return;
+    this.phaseDone("describe");
+    this.on(this.options.goal === "keep" ? "described_keep" : "described");
+  }
+
+  private circumstances(): Circumstances {
+    return {
+      paused_at_ms: this.pausedAtMs,
+      pause_limit_ms: this.options.pauseMs,
+      report: this.report() as Circumstances["report"], // Written down at once.
+    };
   }
 
   private decide(): void {
     const { goal, survivor, pauseMsMax, known } = this.options;
     const startedAtMs = monotonicMs();
-    survivor.difference();
+    if (goal === "promote") survivor.standby?.changes();
+    else survivor.difference();
     const differenceMs = monotonicMs() - startedAtMs;
     const startMs = known?.phases_ms.start ?? this.phases.start ?? 0;
     const exchangeMs = goal === "promote" ? TIMES_MS.exchange : startMs + TIMES_MS.exchange;
@@ -325,58 +345,38 @@ export class Holder {
     else survivor.whenPausable(() => this.attempt(go));
   }
 
-  private sendFinal(type: "final" | "final_keep"): void {
-    const { survivor, pauseMs } = this.options;
-    const all = survivor.descriptors();
-    for (;;) {
-      const { keys, fds } = this.carried.nextBatch(all);
-      if (keys.length === 0) break;
-      this.channel.send({ type: "descriptors", keys }, fds);
-    }
-    const digest = survivor.digest();
-    const head: FinalHead = {
-      descriptors: this.carried.entries(all),
-      kind: survivor.kind,
-      settings: survivor.settings,
-      process_name: processName(),
-      digest,
-      paused_at_ms: this.pausedAtMs,
-      pause_limit_ms: pauseMs,
-      report: structuredClone(this.report()) as FinalHead["report"],
-    };
-    this.head = head;
-    this.page = SharedPage.create(head.descriptors.length);
-    this.final = writeFinal({ head, difference: survivor.difference() });
-    this.channel.send({ type, digest }, [this.final, this.page.file]);
-    this.phaseDone("hand");
-  }
-  private final: Fd | undefined;
-
-  private startProbe(): void {
+  /** What it asks stands there when the heir gets its end. */
+  private prepareProbe(): void {
+    const { survivor, waiter } = this.options;
     const [ours, theirs] = makeSocketPair("stream");
     makeNonBlocking(ours);
     makeNonBlocking(theirs);
-    this.channel.send({ type: "probe", attempt: 1 }, [theirs]);
-    theirs[Symbol.dispose]();
-    const { waiter, survivor } = this.options;
+    this.probeEnd = theirs;
     this.probe = new ProbeClient(ours, waiter, survivor.probe(), (wrong) => {
       if (wrong === undefined) return this.on("probe_right");
+      // A process that ends closes its connections first: what matters is that it ended.
+      if (this.channel.isPeerDead(ENDING_MS)) return this.trouble("peer_dead", ENDED);
       this.trouble("probe_wrong", `the new program answered a probe wrongly: ${wrong}`);
     });
+  }
+  private probeEnd: Fd | undefined;
+
+  private sendFinal(): void {
+    const { probeEnd } = this;
+    assert(probeEnd, "the probe is ready before the pause");
+    this.handed.sendFinal(this.circumstances(), probeEnd);
+    probeEnd[Symbol.dispose]();
+    this.phaseDone("hand");
   }
 
   private exec(): void {
     if (this.state !== "handing_keep") return;
     const { becomeProgram } = this.options;
     assert(becomeProgram, "there is a program to become");
-    assert(this.final && this.page && this.head && this.heirPid, "the keeper has everything");
-    const handed: Handed = {
-      channelNumber: this.channel.socketNumber,
-      final: this.final,
-      page: this.page,
-      head: this.head,
-      keeperPid: this.heirPid,
-    };
+    const { final, page, head } = this.handed;
+    assert(final && page && head && this.heirPid, "the keeper has everything");
+    const { socketNumber: channelNumber } = this.channel;
+    const handed: Handed = { channelNumber, final, page, head, keeperPid: this.heirPid };
     try {
       becomeProgram(handed);
     } catch (error) {
@@ -389,10 +389,10 @@ export class Holder {
     this.deadline?.cancel();
     this.hurry?.cancel();
     this.probe?.[Symbol.dispose]();
+    this.probeEnd?.[Symbol.dispose]();
     this.dropSnapshot();
     this.channel[Symbol.dispose]();
     this.options.launched.launcher?.[Symbol.dispose]();
-    this.final?.[Symbol.dispose]();
-    this.page?.[Symbol.dispose]();
+    this.handed[Symbol.dispose]();
   }
 }

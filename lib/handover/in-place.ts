@@ -130,7 +130,7 @@ function claimInPlace(token: Token, environment: Environment): Claimed {
   const channel = own(token.channel, "the line to the keeper");
   const finalFile = own(token.final, "the final state");
   const final = readFinal(finalFile);
-  const page = SharedPage.open(own(token.page, "the shared page"), final.head.descriptors.length);
+  const page = SharedPage.open(own(token.page, "the shared page"), final.head.marks);
   const descriptors = new Map(
     final.head.descriptors.map(([key, , number]) => [key, own(number, key)]),
   );

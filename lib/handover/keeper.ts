@@ -50,7 +50,7 @@ export class Keeper {
         if (message.digest === this.options.guarded.final.head.digest) return this.on("adopted");
         return this.trouble("refused", `the digest differs: ${message.digest}`);
       case "serving":
-        return this.options.guarded.channel.isPeerDead()
+        return this.options.guarded.channel.isPeerDead(0)
           ? this.trouble("peer_dead", "the new program ended")
           : this.on("serving");
       case "stepped_back":
@@ -97,6 +97,7 @@ export class Keeper {
     start_copy: never,
     send_copy: never,
     send_descriptors: never,
+    send_stand_by: never,
     decide: never,
     pause: never,
     send_final: never,
@@ -118,7 +119,7 @@ export class Keeper {
       const { channel } = this.options.guarded;
       channel.killPeer();
       // Its death is told once: one that was dead already is not seen again.
-      if (channel.isPeerDead()) this.on("peer_dead");
+      if (channel.isPeerDead(0)) this.on("peer_dead");
     },
     resume: never,
     adopt_again: () => this.takeOver(),
@@ -156,6 +157,7 @@ export class Keeper {
     const outcome: Outcome = { kind: "kept", reason, report };
     heir.adopt({
       difference: final.difference,
+      gone: [],
       descriptors,
       touch: () => false, // Nobody else is left to look at the marks.
       touched: touchedOf(final, page),

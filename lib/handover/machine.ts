@@ -14,16 +14,23 @@
 //   rehearsing  <── rehearsed ──────────  receiving
 //   describing  ─── descriptors ───────>                 in batches, each answered by
 //               <── got ────────────────
+//   standing    ─── stand_by ──────────>  standing       all that is not going to change
+//               <── standing ───────────  receiving
 //   ready       (decide: go on, or it was a dry run)
-//   handing     ─── final ─────────────>  (adopt)        from here on the holder serves nobody
-//   probing     <── adopted ────────────  adopted
-//               ─── probe ─────────────>                 one more client: the holder itself
+//   handing     ─── final ─────────────>  (adopt)        from here on the holder serves nobody;
+//               ─── probe ─ ─ ─ ─ ─ ─ ─>                 beside it one more client: the holder
+//   probing     <── adopted ────────────  adopted        itself, whose answers may come first
+//   answered    <── right ─ ─ ─ ─ ─ ─ ──
 //   committed   ─── commit ────────────>  (take the word)
 //               <── serving ────────────  serving        the point of no return is behind us
 //   ended       ─── (end of channel) ──>
 //
-// The keeper of an update in place (keeper.ts) is an heir up to `final_keep`, and from there the
-// holder, in state `guarding`, of the program that the old one has become.
+// Everybody waits from `pause` until the heir serves: three messages, of which the first has only
+// what is otherwise than the heir was told to stand by for.
+//
+// The keeper of an update in place (keeper.ts) is an heir up to `final_keep`, which has everything,
+// and from there the holder, in state `guarding`, of the program that the old one has become. That
+// one is probed once it has adopted.
 //
 // A peer's death is told to a machine only after everything that the peer had sent; but `serving`
 // from a peer that is dead by then is told as its death.
@@ -36,11 +43,14 @@ export type HolderState =
   | "copying"
   | "rehearsing"
   | "describing"
+  | "standing"
   | "ready"
   | "handing"
   | "handing_keep"
   | "guarding"
   | "probing"
+  /** The probe is answered; whether the state is the same is still to be told. */
+  | "answered"
   | "committed"
   /** The word is asked for. The heir may have written to shared memory: for itself, for a probe. */
   | "reclaiming"
@@ -56,6 +66,7 @@ export type HolderEvent =
   | "hello_unfit"
   | "rehearsed"
   | "described"
+  | "standing"
   | "kept"
   | "adopted"
   | "serving"
@@ -64,6 +75,8 @@ export type HolderEvent =
   | "stepped_back"
   // From this side.
   | "copied"
+  /** All descriptors are with a keeper. */
+  | "described_keep"
   | "go"
   | "go_keep"
   | "stay"
@@ -84,8 +97,10 @@ export type HolderEffect =
   | "start_copy"
   | "send_copy"
   | "send_descriptors"
+  | "send_stand_by"
   | "decide"
   | "pause"
+  /** With one end of the probe's connection. */
   | "send_final"
   | "send_final_keep"
   | "exec"
@@ -109,11 +124,15 @@ const HOLDER_ROWS: readonly HolderRow[] = [
   ["starting", "hello_fit", "copying", "send_welcome", "start_copy"],
   ["copying", "copied", "rehearsing", "send_copy"],
   ["rehearsing", "rehearsed", "describing", "send_descriptors"],
-  ["describing", "described", "ready", "decide"],
+  ["describing", "described", "standing", "send_stand_by"],
+  ["describing", "described_keep", "ready", "decide"],
+  ["standing", "standing", "ready", "decide"],
   ["ready", "go", "handing", "pause", "send_final"],
   ["ready", "go_keep", "handing_keep", "pause", "send_final_keep"],
-  ["handing", "adopted", "probing", "probe"],
+  ["handing", "adopted", "probing"],
   ["probing", "probe_right", "committed", "send_commit"],
+  ["handing", "probe_right", "answered"],
+  ["answered", "adopted", "committed", "send_commit"],
   ["committed", "serving", "ended", "leave"],
   ["guarding", "adopted", "probing", "probe"],
   ["handing_keep", "kept", "handing_keep", "exec"],
@@ -136,9 +155,16 @@ const HOLDER_ROWS: readonly HolderRow[] = [
 ];
 
 /** Nothing was stopped yet: whatever goes wrong, the holder has just to go on. */
-const BEFORE_PAUSE = ["starting", "copying", "rehearsing", "describing", "ready"] as const;
+const BEFORE_PAUSE = [
+  "starting",
+  "copying",
+  "rehearsing",
+  "describing",
+  "standing",
+  "ready",
+] as const;
 /** It has stopped, and the heir has everything. */
-const HANDED = ["handing", "guarding", "probing"] as const;
+const HANDED = ["handing", "guarding", "probing", "answered"] as const;
 const TROUBLE = [
   "hello_unfit",
   "refused",
@@ -170,6 +196,7 @@ const HOLDER_TROUBLE: readonly HolderRow[] = [
       "retrieve_word",
     ]),
   ),
+  ["handing", "probe_wrong", "reclaiming", "send_abort", "retrieve_word"],
   ["probing", "probe_wrong", "reclaiming", "send_abort", "retrieve_word"],
   // After the commit the end of the channel alone says nothing: the heir may be serving.
   ...(["refused", "peer_dead", "deadline"] as const).map((on): HolderRow => [
@@ -185,6 +212,7 @@ export type HeirState =
   | "waiting"
   | "rehearsing"
   | "receiving"
+  | "standing"
   | "adopting"
   | "adopted"
   | "taking"
@@ -199,6 +227,7 @@ export type HeirEvent =
   | "welcome"
   | "copy"
   | "descriptors"
+  | "stand_by"
   | "final"
   | "final_keep"
   | "probe"
@@ -207,6 +236,8 @@ export type HeirEvent =
   // From this side.
   | "rehearsal_good"
   | "rehearsal_bad"
+  | "standing_good"
+  | "standing_bad"
   | "adoption_good"
   | "adoption_bad"
   | "word_ours"
@@ -222,9 +253,12 @@ export type HeirEffect =
   | "send_rehearsed"
   | "take_descriptors"
   | "send_got"
+  | "stand_by"
+  | "send_standing"
   | "adopt"
   | "send_adopted"
   | "send_refused"
+  /** If there is one yet. */
   | "serve_probe"
   /** Exchange the word, and feed word_ours or word_theirs. */
   | "take_word"
@@ -244,9 +278,12 @@ const HEIR_ROWS: readonly HeirRow[] = [
   ["rehearsing", "rehearsal_good", "receiving", "send_rehearsed"],
   ["rehearsing", "rehearsal_bad", "ended", "send_refused", "give_up"],
   ["receiving", "descriptors", "receiving", "take_descriptors", "send_got"],
+  ["receiving", "stand_by", "standing", "stand_by"],
+  ["standing", "standing_good", "receiving", "send_standing"],
+  ["standing", "standing_bad", "ended", "send_refused", "give_up"],
   ["receiving", "final", "adopting", "adopt"],
   ["receiving", "final_keep", "guarding", "send_kept", "guard"],
-  ["adopting", "adoption_good", "adopted", "send_adopted"],
+  ["adopting", "adoption_good", "adopted", "serve_probe", "send_adopted"],
   ["adopting", "adoption_bad", "ended", "send_refused", "give_up"],
   ["adopted", "probe", "adopted", "serve_probe"],
   ["adopted", "commit", "taking", "take_word"],

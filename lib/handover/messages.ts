@@ -12,11 +12,13 @@
 //   rehearsed     digest, duration                       -
 //   descriptors   keys                                   one for each key
 //   got           count                                  -
-//   final         digest                                 the final file, the shared page
-//   final_keep    the same                               the same
+//   stand_by      -                                      a final file, the shared page
+//   standing      -                                      -
+//   final         digest                                 the final file, an end of the probe
+//   final_keep    digest                                 the final file, the shared page
 //   kept          -                                      -
 //   adopted       digest, attempt                        -
-//   probe         attempt                                one end of a connection
+//   probe         attempt                                one end of a connection (in place)
 //   commit        attempt                                -
 //   serving       pause                                  -
 //   stepped_back  reason                                 -
@@ -26,8 +28,11 @@
 import * as v from "valibot";
 import { RefusedError } from "../base/index.ts";
 
-/** The versions of this protocol that we speak. 1 had a final file without a sum. */
-export const PROTOCOL = { oldest: 2, newest: 2 } as const;
+/**
+ * The versions of this protocol that we speak. 1 had a final file without a sum, in 2 nobody stood
+ * by.
+ */
+export const PROTOCOL = { oldest: 3, newest: 3 } as const;
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
@@ -61,6 +66,8 @@ export const MessageSchema = v.variant("type", [
   message("rehearsed", { digest: text, duration_ms: v.number() }),
   message("descriptors", { keys: v.array(text) }),
   message("got", { count }),
+  message("stand_by", {}),
+  message("standing", {}),
   message("final", final),
   message("final_keep", final),
   message("kept", {}),

@@ -42,6 +42,15 @@ export type ProbeStep =
 /** How many of what goes over, for reports: connections, watches, transactions, nodes, bytes. */
 export type Counts = Readonly<Record<string, number>>;
 
+/** What came and went since an heir was told to stand by. */
+export interface Changes {
+  /** In place of difference(). */
+  readonly difference: Uint8Array;
+  readonly added: readonly CarriedDescriptor[];
+  /** Their keys. */
+  readonly gone: readonly string[];
+}
+
 export interface Survivor {
   /** "store", "relay" ... The heir must know it. */
   readonly kind: string;
@@ -66,6 +75,13 @@ export interface Survivor {
    * trial, to predict the pause: it changes nothing.
    */
   difference(): Uint8Array;
+  /** For an heir that stands by: the same in two parts. */
+  readonly standby?: {
+    /** While clients are served: all that can be told by then. */
+    roster(): Uint8Array;
+    /** What is otherwise than the roster said. After pause(), and before it on trial. */
+    changes(): Changes;
+  };
   /** Of the state as it stands after pause(). */
   digest(): Digest;
   probe(): ProbeTalk;
@@ -120,9 +136,12 @@ export const NO_REPORT: UpdateReport = {
 export type Touch = (key: string, isTouched: boolean) => boolean;
 
 export interface Adoption {
+  /** Survivor.difference(); to an heir that stands by first roster(), then that of changes(). */
   readonly difference: Uint8Array;
   /** By key, in the order of the holder's list. The heir owns them from here on. */
   readonly descriptors: ReadonlyMap<string, Fd>;
+  /** Keys of what it has stood by for, and what is no more. */
+  readonly gone: readonly string[];
   /** Call it before a byte is read from or written to the descriptor of that key. */
   readonly touch: Touch;
   /**
@@ -135,6 +154,12 @@ export interface Adoption {
 export interface Heir {
   /** Checks the copy as if it were hostile. Returns its digest; throws RefusedError. */
   rehearse(copy: Fd): Digest;
+  /**
+   * The holder still serves: takes what is not going to change, and changes nothing that the holder
+   * or a client could notice. The difference is the survivor's roster(). The descriptors are the
+   * heir's from here on, also those that adopt() then has no more. Throws RefusedError.
+   */
+  standBy?(adoption: Adoption): void;
   /**
    * Takes the state over without serving. Nobody else writes to shared memory now. Returns its
    * digest; throws RefusedError.

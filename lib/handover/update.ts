@@ -1,6 +1,6 @@
 // One update at a time, from the order to its end: which processes are started, and as what.
 //
-//   promote    the new binary as heir: copy, rehearsal, descriptors, final, probe, commit
+//   promote    the new binary as heir: copy, rehearsal, descriptors, standing by; final, commit
 //   in place   the new binary as heir, dismissed after its rehearsal; our own binary as keeper;
 //              then this process becomes the new binary
 //   dry run    the new binary as heir, dismissed after its rehearsal

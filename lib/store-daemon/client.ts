@@ -68,6 +68,7 @@ export class Client {
   readonly serial = ++serials;
   /** Inode number of a socket that the service manager keeps; else 0: see kept-clients.ts. */
   identity = 0;
+  private ownKey: string | undefined = undefined;
   /** Requests whose answers come later. */
   owed = 0;
   /** Carried out since it came. */
@@ -83,6 +84,18 @@ export class Client {
     this.socket = transport.socket;
     this.ring = transport.ring;
     this.domid = transport.domid;
+  }
+
+  /** Of its socket among all descriptors: two sockets never have the same. */
+  get key(): string {
+    this.ownKey ??= `client ${this.connection} ${this.serial}`;
+    return this.ownKey;
+  }
+
+  /** Its socket is all that there is of it: nothing is here in part. */
+  get isAtRest(): boolean {
+    const { socket, pending, outbox } = this;
+    return socket !== undefined && pending === undefined && outbox.start === outbox.end;
   }
 
   /** As it goes to another program. */

@@ -1,8 +1,20 @@
 // A store daemon that is about to take over from another one (lib/handover): it verifies a copy of
 // the arena, maps the real one, answers a probe, and serves.
+//
+// Theory of Operation. Everybody waits while it adopts, so it stands by first, while the other one
+// still serves: the real arena is mapped and the daemon over it made, every socket has its client
+// and is watched (until something comes by it, see StoreDaemon.pause). Nothing is written, and of
+// the arena nothing is believed but what never changes. What is left for the pause: the lists in
+// the arena, connections that came, went or have something in part, and the rings.
 
 import { RefusedError, SystemError } from "../base/index.ts";
-import { carriedFd, type Heir, type Outcome, type Survivor } from "../handover/index.ts";
+import {
+  type Adoption,
+  carriedFd,
+  type Heir,
+  type Outcome,
+  type Survivor,
+} from "../handover/index.ts";
 import {
   duplicate,
   type Fd,
@@ -10,19 +22,23 @@ import {
   type Loop,
   mapGrowingMemory,
   shutdownConnection,
+  statOf,
 } from "../sys/index.ts";
-import { adoptStore, type ConnectionInfo, continueStore, type Host } from "../xenstore/index.ts";
+import { adoptStore, awaitStore, type Host, type XenStore } from "../xenstore/index.ts";
 import type { Hypervisor } from "./hypervisor.ts";
-import { decodeLiveParts, type LiveClient } from "./live-parts.ts";
+import { decodeLiveParts, type LiveClient, type LiveHead } from "./live-parts.ts";
 import { practise } from "./live-practice.ts";
 import { storeProbe } from "./live-probe.ts";
 import { ARENA_KEY } from "./live-survivor.ts";
 import type { ClientParts } from "./parts.ts";
 import { PidFile } from "./pid-file.ts";
 import type { MakeDaemon, Running } from "./running.ts";
+import type { StoreDaemon } from "./store-daemon.ts";
 
 /** Clients that wait were answered by then. */
 const FIRST_SERVED_MS = 20;
+/** All of a small arena. Of a large one what a pause touches is few pages anywhere. */
+const POPULATED_BYTES = 4 * 1024 * 1024;
 
 export interface HeirParts {
   readonly loop: Loop;
@@ -39,8 +55,20 @@ export interface InheritedEvents {
   readonly changePort: number | undefined;
 }
 
+/** What it has taken so far; the store is the other program's until it adopts. */
+interface Taken {
+  readonly memory: GrowingMemory;
+  readonly hypervisor: Hypervisor;
+  readonly daemon: StoreDaemon;
+  readonly listeners: Fd[];
+  readonly pidFile: PidFile | undefined;
+  /** Sockets it stands by for, by connection. */
+  readonly standing: Map<number, LiveClient>;
+}
+
 export function storeHeir(parts: HeirParts): Heir {
-  const { loop, makeDaemon, openHypervisor, pidFilePath, onServing } = parts;
+  const { loop, onServing } = parts;
+  let taken: Taken | undefined;
   let running: Running | undefined;
   return {
     rehearse(copy) {
@@ -49,52 +77,37 @@ export function storeHeir(parts: HeirParts): Heir {
       practiseOrGiveUp(memory);
       return digest;
     },
+    standBy(adoption) {
+      const { head } = decodeLiveParts(adoption.difference);
+      taken = begin(parts, head, adoption);
+      const { daemon, standing } = taken;
+      for (const client of head.clients) {
+        if (client.key === null) continue;
+        daemon.standBy(client.connection, carriedFd(adoption, client.key));
+        standing.set(client.connection, client);
+      }
+    },
     adopt(adoption) {
       const { head, bytes } = decodeLiveParts(adoption.difference);
-      const need = (key: string): Fd => carriedFd(adoption, key);
-      const events =
-        head.events === null ? undefined : { fd: need(head.events[0]), changePort: head.events[1] };
-      const memory = mapGrowingMemory(need(ARENA_KEY));
-      const hypervisor = openHypervisor(events);
-      const daemon = makeDaemon({ memory, hypervisor }, continueStore);
-      refuseStrangers(head.clients, daemon.store.connections());
-      const listeners = head.listeners.map(need);
-      const clients = head.clients.map((client, index): ClientParts => {
-        const socket = client.key === null ? undefined : need(client.key);
-        const isTouched = client.key !== null && adoption.touched.has(client.key);
-        if (isTouched && socket !== undefined) hangUp(socket);
-        return {
-          connection: client.connection,
-          kind: client.key === null ? "ring" : "socket",
-          socket: isTouched ? undefined : socket,
-          domid: client.domid,
-          port: client.port,
-          ...bytes[index]!, // As many of both.
-          sentBytes: client.sent_bytes,
-          isIgnored: client.is_ignored,
-        };
-      });
+      taken ??= begin(parts, head, adoption);
+      const { memory, daemon, hypervisor, listeners, pidFile, standing } = taken;
+      memory.grow(statOf(memory.fd.number).size);
+      daemon.store.take();
+      dismiss(taken, adoption.gone);
+      const clients = head.clients.map((client, index) => ({
+        ...partsOf(client, adoption),
+        ...bytes[index]!, // As many of both.
+      }));
+      refuseStrangers(head.clients, standing.keys(), daemon.store);
+      for (const client of head.clients) standing.set(client.connection, client);
       daemon.adopt(clients, true);
       refuseLostRings(clients, (connection) => daemon.client(connection)?.isIgnored ?? true);
-      const keys = new Map(head.clients.map(({ connection, key }) => [connection, key]));
       daemon.traffic = (client, isTouched) => {
-        const key = keys.get(client.connection) ?? "";
+        const key = standing.get(client.connection)?.key ?? "";
         if (!adoption.touch(key, isTouched)) daemon.traffic = undefined;
       };
-      for (const listener of listeners) daemon.listen(listener);
-      const pidFile = head.pid_file === null ? undefined : need(head.pid_file);
-      running = {
-        loop,
-        memory,
-        hypervisor,
-        listeners,
-        daemon,
-        asker: head.asker ?? undefined,
-        pidFile:
-          pidFile === undefined || pidFilePath === undefined
-            ? undefined
-            : new PidFile(pidFilePath, process.pid, pidFile),
-      };
+      const asker = head.asker ?? undefined;
+      running = { loop, memory, hypervisor, listeners, daemon, asker, pidFile };
       return daemon.store.digest();
     },
     probe: storeProbe,
@@ -102,6 +115,39 @@ export function storeHeir(parts: HeirParts): Heir {
     serve: (outcome) => onServing(there(running), outcome),
     onFirstServed: (report) => void loop.after(FIRST_SERVED_MS, report),
   };
+}
+
+/** Everything but the clients. Nothing of it is noticed by the program that still serves. */
+function begin(
+  { makeDaemon, openHypervisor, pidFilePath }: HeirParts,
+  head: LiveHead,
+  adoption: Adoption,
+): Taken {
+  const need = (key: string): Fd => carriedFd(adoption, key);
+  const events =
+    head.events === null ? undefined : { fd: need(head.events[0]), changePort: head.events[1] };
+  const memory = mapGrowingMemory(need(ARENA_KEY));
+  memory.populate(POPULATED_BYTES);
+  const hypervisor = openHypervisor(events);
+  const daemon = makeDaemon({ memory, hypervisor }, awaitStore);
+  const listeners = head.listeners.map(need);
+  for (const listener of listeners) daemon.listen(listener);
+  const pidFd = head.pid_file === null ? undefined : need(head.pid_file);
+  const pidFile =
+    pidFd === undefined || pidFilePath === undefined
+      ? undefined
+      : new PidFile(pidFilePath, process.pid, pidFd);
+  return { memory, hypervisor, daemon, listeners, pidFile, standing: new Map() };
+}
+
+function partsOf(client: LiveClient, adoption: Adoption): Omit<ClientParts, "input" | "output"> {
+  const { connection, key, domid, port, sent_bytes: sentBytes, is_ignored: isIgnored } = client;
+  const rest = { connection, domid, port, sentBytes, isIgnored };
+  if (key === null) return { ...rest, kind: "ring", socket: undefined };
+  const socket = carriedFd(adoption, key);
+  const isTouched = adoption.touched.has(key);
+  if (isTouched) hangUp(socket);
+  return { ...rest, kind: "socket", socket: isTouched ? undefined : socket };
 }
 
 /** Where there are no descriptors left for it, the takeover takes longer, and no more. */
@@ -129,18 +175,42 @@ function hangUp(socket: Fd): void {
  */
 function refuseStrangers(
   clients: readonly LiveClient[],
-  known: readonly Pick<ConnectionInfo, "connection" | "kind" | "tag">[],
+  standing: Iterable<number>,
+  store: Pick<XenStore, "kindOf" | "connectionInfo">,
 ): void {
-  const rows = new Map(known.map((row) => [row.connection, row]));
+  for (const connection of standing) {
+    if (store.kindOf(connection) !== "socket") throw stranger("a socket", connection, store);
+  }
   for (const { connection, key, port, is_ignored } of clients) {
     const kind = key === null ? "ring" : "socket";
-    const row = rows.get(connection);
-    const isSame = row?.kind === kind && (kind === "socket" || is_ignored || row.tag === port);
-    if (isSame) continue;
+    const isKind = store.kindOf(connection) === kind;
+    const isPort = kind === "socket" || is_ignored || !isKind;
+    if (isKind && (isPort || store.connectionInfo(connection).tag === port)) continue;
     const wanted = kind === "ring" ? `a ring at port ${port}` : "a socket";
-    const found = row === undefined ? "none" : `a ${row.kind} of ${row.tag}`;
-    const what = `wanted ${wanted} as connection ${connection}, found ${found}`;
-    throw new RefusedError(`Cannot adopt the store: ${what}`);
+    throw stranger(wanted, connection, store);
+  }
+}
+
+function stranger(
+  wanted: string,
+  connection: number,
+  store: Pick<XenStore, "kindOf" | "connectionInfo">,
+): RefusedError {
+  const kind = store.kindOf(connection);
+  const found =
+    kind === undefined ? "none" : `a ${kind} of ${store.connectionInfo(connection).tag}`;
+  const what = `wanted ${wanted} as connection ${connection}, found ${found}`;
+  return new RefusedError(`Cannot adopt the store: ${what}`);
+}
+
+/** Those that the other program has lost meanwhile. */
+function dismiss({ daemon, standing }: Taken, gone: readonly string[]): void {
+  if (gone.length === 0) return;
+  const keys = new Set(gone);
+  for (const { connection, key } of [...standing.values()]) {
+    if (key === null || !keys.has(key)) continue;
+    daemon.dismiss(connection);
+    standing.delete(connection);
   }
 }
 

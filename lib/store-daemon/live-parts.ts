@@ -69,7 +69,7 @@ export interface LiveParts {
 }
 
 export function encodeLiveParts(
-  parts: DaemonParts,
+  parts: Pick<DaemonParts, "clients">,
   keyOf: (connection: number) => string | null,
   rest: Pick<LiveHead, "listeners" | "events" | "pid_file" | "asker">,
 ): Uint8Array {

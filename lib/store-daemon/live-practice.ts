@@ -14,17 +14,22 @@ import {
   TRY_AGAIN,
   writeReady,
 } from "../sys/index.ts";
-import { continueStore } from "../xenstore/index.ts";
+import { awaitStore, continueStore } from "../xenstore/index.ts";
+import type { Client } from "./client.ts";
 import { noHypervisor } from "./hypervisor.ts";
 import { decodeLiveParts, encodeLiveParts } from "./live-parts.ts";
 import { storeProbe } from "./live-probe.ts";
+import { clientsBeside, rosterOf } from "./live-survivor.ts";
+import type { ClientParts } from "./parts.ts";
 import { StoreDaemon } from "./store-daemon.ts";
 
 /** Few, as the limit of descriptors holds for them too; often, until everything is compiled. */
 const CLIENTS = 16;
-const ROUNDS = 24;
+const ROUNDS = 60;
 const TALKS = 2;
 const READ_BYTES = 4096;
+/** READ /tool: u32 type, request, transaction, length; then the payload. */
+const READ_REQUEST = Buffer.from("020000000100000000000000060000002f746f6f6c00", "hex");
 
 interface Pair {
   readonly ours: Fd;
@@ -35,73 +40,102 @@ interface Pair {
 export function practise(memory: GrowingMemory): void {
   using loop = new Loop();
   using undo = new DisposableStack();
-  let daemon = practiceDaemon(loop, memory);
+  let daemon = practiceDaemon(loop, memory, continueStore);
   daemon.adopt([], true); // Whoever the copy knows is not here.
   const pairs = Array.from({ length: CLIENTS }, () => connectedPair(daemon, undo));
   for (let round = 0; round < ROUNDS; round++) {
+    probe(daemon);
     daemon.resume();
-    for (const { theirs } of pairs.slice(0, TALKS)) talk(loop, theirs);
+    for (const { theirs } of pairs.slice(0, TALKS)) ask(loop, theirs);
     daemon.pause();
-    daemon = handedOver(daemon, practiceDaemon(loop, memory));
+    daemon = handedOver(daemon, practiceDaemon(loop, memory, awaitStore));
   }
 }
 
 function connectedPair(daemon: StoreDaemon, undo: DisposableStack): Pair {
+  const pair = nonBlockingPair();
+  undo.use(pair.ours);
+  undo.use(pair.theirs);
+  daemon.accept(pair.ours);
+  return pair;
+}
+
+function nonBlockingPair(): Pair {
   const [ours, theirs] = makeSocketPair("stream");
-  undo.use(ours);
-  undo.use(theirs);
   makeNonBlocking(ours);
   makeNonBlocking(theirs);
-  daemon.accept(ours);
   return { ours, theirs };
 }
 
-/** What the old program writes down and the new one reads. */
+/** What the old program writes down and the new one reads, first most of it, then the rest. */
 function handedOver(from: StoreDaemon, to: StoreDaemon): StoreDaemon {
-  const keyOf = (connection: number): string => `client ${connection}`;
-  const parts = from.parts();
-  from.letGo();
+  const clients = new Set(from.allClients());
+  const sockets = new Map(from.allClients().map(({ key, socket }) => [key, socket]));
+  const keyOf = (connection: number): string => from.client(connection)?.key ?? "";
   const rest = { listeners: [], events: null, pid_file: null, asker: null };
-  const { head, bytes } = decodeLiveParts(encodeLiveParts(parts, keyOf, rest));
-  const sockets = new Map(parts.clients.map(({ connection, socket }) => [connection, socket]));
+  const roster = encodeLiveParts(rosterOf(clients), keyOf, rest);
+  const changes = encodeLiveParts({ clients: changesOf(from, clients) }, keyOf, rest);
+  const all = encodeLiveParts(from.parts(), keyOf, rest);
+  from.letGo();
+  for (const { connection, key } of decodeLiveParts(roster).head.clients) {
+    const socket = sockets.get(key ?? "");
+    if (socket !== undefined) to.standBy(connection, socket);
+  }
+  to.store.take();
+  decodeLiveParts(changes);
+  const { head, bytes } = decodeLiveParts(all);
   to.adopt(
     head.clients.map((client, index) => ({
       ...client,
       ...bytes[index]!, // As many of both.
       kind: client.key === null ? "ring" : "socket",
-      socket: sockets.get(client.connection),
+      socket: sockets.get(client.key ?? ""),
       sentBytes: client.sent_bytes,
       isIgnored: client.is_ignored,
     })),
     true,
   );
+  to.store.digest();
   return to;
 }
 
-/** The probe, which asks for a bit of everything. */
-function talk(loop: Loop, socket: Fd): void {
+const changesOf = (daemon: StoreDaemon, known: ReadonlySet<Client>): ClientParts[] =>
+  clientsBeside(known, daemon).rest.map((client) => client.parts());
+
+/** As the old program does. It asks for a bit of everything. The daemon is paused. */
+function probe(daemon: StoreDaemon): void {
+  const { ours, theirs } = nonBlockingPair();
+  using _ = theirs;
   using loan = borrow(READ_BYTES);
   const { address, bytes } = loan.region;
-  const probe = storeProbe();
-  let request: Uint8Array | undefined = probe.opening;
-  while (request !== undefined) {
-    bytes.set(request);
-    writeReady(socket, "socket", { address, bytes: request.length });
-    loop.turn();
-    const got = readReady(socket, address, READ_BYTES);
-    if (got === TRY_AGAIN || got === 0) return; // The real probe says what is wrong.
-    const step = probe.next(bytes.slice(0, got));
-    request = step.kind === "send" ? step.bytes : undefined;
-  }
+  const { opening, next } = storeProbe();
+  bytes.set(opening);
+  writeReady(theirs, "socket", { address, bytes: opening.length });
+  daemon.acceptProbe(ours);
+  const got = readReady(theirs, address, READ_BYTES);
+  if (got !== TRY_AGAIN && got !== 0) next(bytes.slice(0, got));
 }
 
-function practiceDaemon(loop: Loop, memory: GrowingMemory): StoreDaemon {
+function ask(loop: Loop, socket: Fd): void {
+  using loan = borrow(READ_BYTES);
+  const { address, bytes } = loan.region;
+  bytes.set(READ_REQUEST);
+  writeReady(socket, "socket", { address, bytes: READ_REQUEST.length });
+  loop.turn();
+  readReady(socket, address, READ_BYTES);
+}
+
+function practiceDaemon(
+  loop: Loop,
+  memory: GrowingMemory,
+  openStore: typeof awaitStore,
+): StoreDaemon {
   const nothing = (): void => undefined;
   return new StoreDaemon({
     loop,
     hypervisor: noHypervisor(),
     memory,
-    openStore: continueStore,
+    openStore,
     ownDomid: 0,
     eventTimeoutMs: 0,
     control: () => ({ error: "EINVAL" }),

@@ -8,6 +8,9 @@ import { HEADER_BYTES, OPERATION } from "../xenstore/index.ts";
 const REQUEST_ID = 0x70726f62;
 const PATH = "/tool";
 const TOKEN = "live-update-probe";
+const OK = "OK\0";
+/** Of a connection: its transactions are numbered from there. */
+const FIRST_TRANSACTION = 1;
 
 interface Answer {
   readonly type: number;
@@ -40,63 +43,35 @@ function answersIn(bytes: Uint8Array): Answer[] | undefined {
   return answers;
 }
 
-/**
- * Each step: what is asked, how many messages answer it, and whether they are right. Two steps, not
- * one for each question: everybody waits meanwhile, and on a busy machine for each turn anew.
- */
+/** What answers the requests. */
+const WANTED: readonly ((answer: Answer) => boolean)[] = [
+  ({ type }) => type === OPERATION.DIRECTORY,
+  ({ type, text }) => type === OPERATION.WATCH && text === OK,
+  ({ type, text }) => type === OPERATION.WATCH_EVENT && text === `${PATH}\0${TOKEN}\0`,
+  ({ type, text }) => type === OPERATION.UNWATCH && text === OK,
+  ({ type, text }) => type === OPERATION.TRANSACTION_START && text === `${FIRST_TRANSACTION}\0`,
+  ({ type, text }) => type === OPERATION.MKDIR && text === OK,
+  ({ type, text }) => type === OPERATION.TRANSACTION_END && text === OK,
+];
+
+/** Everything at once: everybody waits meanwhile, and on a busy machine for each turn anew. */
 export function storeProbe(): ProbeTalk {
-  let transaction = 0;
-  const isOk = (type: number, answer: Answer | undefined): boolean =>
-    answer?.type === type && answer.text === "OK\0";
-  const steps = [
-    {
-      ask: () =>
-        Buffer.concat([
-          request(OPERATION.DIRECTORY, 0, `${PATH}\0`),
-          request(OPERATION.WATCH, 0, `${PATH}\0${TOKEN}\0`),
-          request(OPERATION.UNWATCH, 0, `${PATH}\0${TOKEN}\0`),
-          request(OPERATION.TRANSACTION_START, 0, "\0"),
-        ]),
-      count: 5,
-      isRight([listed, ...answers]: readonly Answer[]) {
-        const started = answers.at(-1);
-        transaction = Number.parseInt(started?.text ?? "", 10);
-        return (
-          listed?.type === OPERATION.DIRECTORY &&
-          answers.some((answer) => isOk(OPERATION.WATCH, answer)) &&
-          answers.some(({ type, text }) => {
-            return type === OPERATION.WATCH_EVENT && text === `${PATH}\0${TOKEN}\0`;
-          }) &&
-          answers.some((answer) => isOk(OPERATION.UNWATCH, answer)) &&
-          started?.type === OPERATION.TRANSACTION_START &&
-          transaction > 0
-        );
-      },
-    },
-    {
-      ask: () =>
-        Buffer.concat([
-          request(OPERATION.MKDIR, transaction, `${PATH}/${TOKEN}\0`),
-          request(OPERATION.TRANSACTION_END, transaction, "F\0"),
-        ]),
-      count: 2,
-      isRight: ([made, ended]: readonly Answer[]) =>
-        isOk(OPERATION.MKDIR, made) && isOk(OPERATION.TRANSACTION_END, ended),
-    },
-  ];
-  let at = 0;
   return {
-    opening: steps[0]!.ask(), // There are steps.
+    opening: Buffer.concat([
+      request(OPERATION.DIRECTORY, 0, `${PATH}\0`),
+      request(OPERATION.WATCH, 0, `${PATH}\0${TOKEN}\0`),
+      request(OPERATION.UNWATCH, 0, `${PATH}\0${TOKEN}\0`),
+      request(OPERATION.TRANSACTION_START, 0, "\0"),
+      request(OPERATION.MKDIR, FIRST_TRANSACTION, `${PATH}/${TOKEN}\0`),
+      request(OPERATION.TRANSACTION_END, FIRST_TRANSACTION, "F\0"),
+    ]),
     next(bytes) {
-      const step = steps[at]!; // Below the length: the last one ends the talk.
       const answers = answersIn(bytes);
-      if (answers === undefined || answers.length < step.count) return { kind: "more" };
-      if (!step.isRight(answers)) {
-        const found = answers.map(({ type, text }) => `${type} ${JSON.stringify(text)}`).join(", ");
-        throw new RefusedError(`step ${at + 1} of ${steps.length}: found ${found}`);
-      }
-      const next = steps[++at];
-      return next === undefined ? { kind: "right" } : { kind: "send", bytes: next.ask() };
+      if (answers === undefined || answers.length < WANTED.length) return { kind: "more" };
+      const isRight = WANTED.every((isFit) => answers.some(isFit));
+      if (isRight && answers.length === WANTED.length) return { kind: "right" };
+      const found = answers.map(({ type, text }) => `${type} ${JSON.stringify(text)}`).join(", ");
+      throw new RefusedError(`found ${found}`);
     },
   };
 }

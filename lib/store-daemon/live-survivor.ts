@@ -3,10 +3,14 @@
 // Theory of Operation. The state is the arena, a memory file that the successor maps as it is, so
 // what a handover costs does not grow with the store. Beside it go the descriptors (listeners,
 // event channels, clients' sockets, the pid file) and the difference: input and output of each
-// client in part. Ring pages are mapped anew by the successor. While it adopts and answers probes
-// it writes to the arena (connections get other descriptor numbers, the probe is a connection):
-// whoever must go on without it makes itself a new store over the arena, which undoes an operation
-// that was in the middle and drops connections that nobody has any more.
+// client in part. A successor that is promoted is told before the pause of all sockets there are,
+// and stands by for them (live-heir.ts): then the difference is that of the clients that came since
+// or have something in part, and of the rings. Ring pages are mapped anew by the successor.
+//
+// While it adopts and answers probes it writes to the arena (connections get other descriptor
+// numbers, the probe is a connection): whoever must go on without it makes itself a new store over
+// the arena, which undoes an operation that was in the middle and drops connections that nobody has
+// any more.
 
 import type {
   CarriedDescriptor,
@@ -23,6 +27,7 @@ import { encodeLiveParts } from "./live-parts.ts";
 import { storeProbe } from "./live-probe.ts";
 import type { DaemonParts } from "./parts.ts";
 import type { MakeDaemon, Running } from "./running.ts";
+import type { StoreDaemon } from "./store-daemon.ts";
 
 export const STORE_KIND = "store";
 /** Of the difference; the arena has a version of its own. */
@@ -31,10 +36,6 @@ export const STORE_STATE_VERSION = ARENA_VERSION * 100 + DIFFERENCE_VERSION;
 
 export const ARENA_KEY = "arena";
 export const PID_FILE_KEY = "pid-file";
-
-/** A client's socket; two sockets never have the same key. */
-export const clientKey = ({ connection, serial }: Client): string =>
-  `client ${connection} ${serial}`;
 
 export interface SurvivorParts {
   readonly running: Running;
@@ -61,8 +62,8 @@ export function answerAsker(running: Running, outcome: Outcome | UpdateEnd): voi
 }
 
 export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Survivor {
-  /** While paused: what resume() goes on with. */
-  let parts: DaemonParts | undefined;
+  /** Those that the heir stands by for. */
+  const told = new Set<Client>();
   return {
     kind: STORE_KIND,
     stateVersion: STORE_STATE_VERSION,
@@ -85,30 +86,36 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Su
     descriptors: () => descriptorsOf(running),
     pause() {
       running.daemon.pause();
-      parts = running.daemon.parts();
     },
     resume(outcome) {
-      parts = undefined;
+      told.clear();
       running.daemon.resume();
       answerAsker(running, outcome);
     },
-    difference() {
-      const known = keysOf(running);
-      const { hypervisor, listeners, pidFile, asker } = running;
-      const { eventFd, changePort } = hypervisor;
-      const keyOf = (connection: number): string | null => known.get(connection) ?? null;
-      return encodeLiveParts(parts ?? running.daemon.parts(), keyOf, {
-        listeners: listeners.map((_, index) => listenerKey(index)),
-        events: eventFd === undefined ? null : [EVENTS_KEY, changePort],
-        pid_file: pidFile === undefined ? null : PID_FILE_KEY,
-        asker: asker ?? null,
-      });
+    difference: () => encoded(running, running.daemon.parts()),
+    standby: {
+      roster() {
+        told.clear();
+        for (const client of running.daemon.allClients()) {
+          if (client.socket !== undefined) told.add(client);
+        }
+        return encoded(running, rosterOf(told));
+      },
+      changes() {
+        const { added, rest, isOneGone } = clientsBeside(told, running.daemon);
+        const difference = encoded(running, { clients: rest.map((client) => client.parts()) });
+        const gone = isOneGone ? [...told].filter(({ isClosed }) => isClosed) : [];
+        return {
+          difference,
+          added: added.flatMap(carriedSocket),
+          gone: gone.map(({ key }) => key),
+        };
+      },
     },
     digest: () => running.daemon.store.digest(),
     probe: storeProbe,
     adoptAgain(touched, outcome) {
-      continueAlone({ running, makeDaemon }, parts ?? running.daemon.parts(), touched);
-      parts = undefined;
+      continueAlone({ running, makeDaemon }, running.daemon.parts(), touched);
       running.daemon.resume();
       answerAsker(running, outcome);
     },
@@ -119,14 +126,43 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Su
   };
 }
 
-/** Keys of the sockets, by connection. */
-const keysOf = ({ daemon }: Running): Map<number, string> =>
-  new Map(
-    daemon
-      .allClients()
-      .filter(({ socket }) => socket !== undefined)
-      .map((client) => [client.connection, clientKey(client)]),
-  );
+/** As they are for an heir that stands by: what they have in part comes with the changes. */
+export const rosterOf = (clients: ReadonlySet<Client>): Pick<DaemonParts, "clients"> => ({
+  clients: [...clients].map(({ connection, socket, domid, port }) => {
+    const nothing = { input: NO_BYTES, output: NO_BYTES, sentBytes: 0, isIgnored: false };
+    return { connection, kind: "socket", socket, domid, port, ...nothing };
+  }),
+});
+const NO_BYTES = new Uint8Array(0);
+
+/** Beside these clients, of which those at rest are left out: the others are new, or in part. */
+export function clientsBeside(known: ReadonlySet<Client>, daemon: StoreDaemon) {
+  const added: Client[] = [];
+  const rest: Client[] = [];
+  let left = known.size;
+  for (const client of daemon.allClients()) {
+    const isKnown = known.has(client);
+    if (isKnown) left -= 1;
+    else added.push(client);
+    if (!isKnown || !client.isAtRest) rest.push(client);
+  }
+  return { added, rest, isOneGone: left > 0 };
+}
+
+function encoded(running: Running, parts: Pick<DaemonParts, "clients">): Uint8Array {
+  const { hypervisor, listeners, pidFile, asker, daemon } = running;
+  const { eventFd, changePort } = hypervisor;
+  const keyOf = (connection: number): string | null => socketKey(daemon.client(connection));
+  return encodeLiveParts(parts, keyOf, {
+    listeners: listeners.map((_, index) => listenerKey(index)),
+    events: eventFd === undefined ? null : [EVENTS_KEY, changePort],
+    pid_file: pidFile === undefined ? null : PID_FILE_KEY,
+    asker: asker ?? null,
+  });
+}
+
+const socketKey = (client: Client | undefined): string | null =>
+  client?.socket === undefined ? null : client.key;
 
 /** A new daemon over the arena, as the program after us has left it. */
 function continueAlone(
@@ -135,14 +171,13 @@ function continueAlone(
   touched: ReadonlySet<string>,
 ): void {
   const { memory, daemon, listeners } = running;
-  const known = keysOf(running);
   const clients = parts.clients.map((client) => {
-    const isTouched = touched.has(known.get(client.connection) ?? "");
+    const isTouched = touched.has(socketKey(daemon.client(client.connection)) ?? "");
     return isTouched ? { ...client, socket: undefined } : client;
   });
   memory.grow(statOf(memory.fd.number).size);
   const next = daemonOrNone({ running, makeDaemon });
-  const isTouched = (client: Client): boolean => touched.has(clientKey(client));
+  const isTouched = (client: Client): boolean => touched.has(client.key);
   if (next === undefined) {
     for (const client of daemon.allClients().filter(isTouched)) daemon.gone(client);
     return;
@@ -178,8 +213,8 @@ function descriptorsOf(running: Running): CarriedDescriptor[] {
   listeners.forEach((fd, index) => carried.push({ key: listenerKey(index), fd }));
   if (eventFd !== undefined) carried.push({ key: EVENTS_KEY, fd: eventFd });
   if (pidFile !== undefined) carried.push({ key: PID_FILE_KEY, fd: pidFile.fd });
-  for (const client of daemon.allClients()) {
-    if (client.socket !== undefined) carried.push({ key: clientKey(client), fd: client.socket });
-  }
-  return carried;
+  return [...carried, ...daemon.allClients().flatMap(carriedSocket)];
 }
+
+const carriedSocket = ({ key, socket }: Client): CarriedDescriptor[] =>
+  socket === undefined ? [] : [{ key, fd: socket }];

@@ -213,8 +213,8 @@ class Service {
         pidFilePath: options.pidFile,
         onServing: (running, outcome) => {
           this.running = running;
-          running.pidFile?.write(process.pid);
           this.serve(running);
+          running.pidFile?.write(process.pid);
           answerAsker(running, outcome);
           tellReplaced(options.environment);
           return this.survivorOf(running);
@@ -256,6 +256,8 @@ class Service {
       if (running.daemon.isServing) step(running.daemon);
     };
     running.daemon.trace = traces.current;
+    running.daemon.store.changePort = running.hypervisor.changePort;
+    running.daemon.resume(); // First: after a live update everybody waits for it.
     this.watchSignals();
     // Compacts the arena, a little at a time.
     every(
@@ -275,8 +277,6 @@ class Service {
       whenServing((daemon) => kept.look(daemon)),
     );
     keepWatchdogQuiet(loop, options.environment, this.isSuccessor);
-    running.daemon.store.changePort = running.hypervisor.changePort;
-    running.daemon.resume();
     loop.after(SETTLED_MS, releaseProgramText);
   }
 

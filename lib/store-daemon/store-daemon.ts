@@ -8,7 +8,6 @@
 // everything at a point between two requests, parts() names all of it, and a new daemon made from
 // that goes on where this one stopped.
 
-import { SystemError } from "../base/index.ts";
 import { BufferPool, type Fd, type Loop, READY_MASK } from "../sys/index.ts";
 import type {
   ControlAnswer,
@@ -18,13 +17,13 @@ import type {
   Outbox,
   XenStore,
 } from "../xenstore/index.ts";
+import { adoptClients } from "./adopt-clients.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Client } from "./client.ts";
 import type { DaemonOptions } from "./daemon-options.ts";
 import { Domains } from "./domains.ts";
 import { EventTimeout } from "./event-timeout.ts";
 import { ClientOutbox } from "./outbox.ts";
-import { NoDomainError } from "./hypervisor.ts";
 import type { ClientParts, DaemonParts } from "./parts.ts";
 import type { RequestTrace } from "./request-trace.ts";
 import { type Ring, RING_ERROR, RING_FEATURE_MASK } from "./ring.ts";
@@ -125,32 +124,47 @@ export class StoreDaemon implements Host {
 
   /** Everything that outlives the program. While it is paused. */
   parts(): DaemonParts {
-    const { hypervisor } = this.options;
-    const { eventFd, changePort } = hypervisor;
-    return {
-      listeners: this.acceptor.listeners,
-      events: eventFd === undefined ? undefined : { fd: eventFd, changePort },
-      clients: this.allClients().map((client) => client.parts()),
-    };
+    const { eventFd, changePort } = this.options.hypervisor;
+    const events = eventFd === undefined ? undefined : { fd: eventFd, changePort };
+    const clients = this.allClients().map((client) => client.parts());
+    return { listeners: this.acceptor.listeners, events, clients };
+  }
+
+  /**
+   * The socket of a client that another program still serves: adopt() goes on with it. Until then
+   * it is watched until something comes by it, as after pause().
+   */
+  standBy(connection: number, socket: Fd): void {
+    this.watchClient(this.newClient(connection, socket), socket);
+  }
+
+  /** The other program has closed it meanwhile. */
+  dismiss(connection: number): void {
+    const client = this.clients[connection];
+    if (client === undefined) return;
+    this.unwatch(client);
+    client.socket?.[Symbol.dispose]();
+    this.clients[connection] = undefined;
   }
 
   /**
    * Takes over what another program had, its store having been adopted. A socket that did not come
-   * along is disconnected. `areBound`: the event channels came with their descriptor.
+   * along, now or before, is disconnected. `areBound`: the event channels came with theirs.
    */
   adopt(parts: readonly ClientParts[], areBound: boolean): void {
-    const known = new Map(parts.map((part) => [part.connection, part]));
-    for (const info of this.store.connections()) {
-      const part = known.get(info.connection);
-      if (info.kind === "ring") this.adoptRing(info, areBound);
-      else if (part?.socket === undefined) this.store.disconnect(info.connection);
-      else this.connectClient(info.connection, part.socket).identity = info.idle | 0;
-      const client = this.clients[info.connection];
-      if (client === undefined || part === undefined) continue;
-      client.isIgnored = part.isIgnored;
-      const isWhole = client.outbox.restore(part.output, part.sentBytes);
-      if (!isWhole || !this.turns.restoreInput(client, part.input)) this.gone(client);
-    }
+    const { store, clients, domains, options } = this;
+    adoptClients(parts, areBound, {
+      store,
+      clients,
+      domains,
+      log: options.log,
+      newClient: (connection, socket) => this.newClient(connection, socket),
+      ignoreRing: (connection, domid) => {
+        this.connectRing(connection, domid, undefined).isIgnored = true;
+      },
+      restoreInput: (client, bytes) => this.turns.restoreInput(client, bytes),
+      gone: (client) => this.gone(client),
+    });
   }
 
   /** Serves a connected socket. */
@@ -161,11 +175,17 @@ export class StoreDaemon implements Host {
     this.turns.trace?.connected(client);
   }
 
-  /** Serves this one connection while everybody else waits: the probe of a live update. */
+  /**
+   * Serves this one connection while everybody else waits, at once what came by it: the probe of a
+   * live update.
+   */
   acceptProbe(socket: Fd): void {
     this.accept(socket);
-    this.probe = this.clients.findLast((client) => client?.socket === socket);
-    if (this.probe !== undefined && this.isPaused) this.watchClient(this.probe, socket);
+    const probe = this.clients.findLast((client) => client?.socket === socket);
+    this.probe = probe;
+    if (probe === undefined || !this.isPaused) return;
+    this.watchClient(probe, socket);
+    this.turns.woken(probe, READY_MASK.readable);
   }
 
   /** The service manager keeps this client's socket: from now on it is told when it is idle. */
@@ -336,10 +356,15 @@ export class StoreDaemon implements Host {
   }
 
   private connectClient(connection: number, socket: Fd): Client {
+    const client = this.newClient(connection, socket);
+    this.store.setTag(connection, socket.number);
+    return client;
+  }
+
+  private newClient(connection: number, socket: Fd): Client {
     const outbox = new ClientOutbox(this.pool, SOCKET_OUTPUT_BYTES_MAX);
     const client = new Client(connection, outbox, { socket, domid: this.options.ownDomid });
     this.clients[connection] = client;
-    this.store.setTag(connection, socket.number);
     return client;
   }
 
@@ -349,23 +374,6 @@ export class StoreDaemon implements Host {
     const client = new Client(connection, outbox, transport);
     this.clients[connection] = client;
     return client;
-  }
-
-  private adoptRing({ connection, domid, tag }: RingInfo, areBound: boolean): void {
-    try {
-      const remotePort = this.store.domainInfo(domid)?.port ?? 0;
-      // A dump may name the other end alone.
-      const isBound = areBound && (tag !== 0 || remotePort === 0);
-      const port = isBound ? tag : this.domains.bindAgain(domid, remotePort);
-      this.domains.adopt({ domid, connection }, port);
-      this.clients[connection]?.ring?.settle(...this.store.ringEnds(connection));
-      this.store.setTag(connection, port);
-    } catch (error) {
-      if (!(error instanceof SystemError || error instanceof NoDomainError)) throw error;
-      // Its domain is dying or gone, which lookAtAll() is about to find.
-      this.options.log(`${error.message}: domain ${domid} is not served`);
-      this.connectRing(connection, domid, undefined).isIgnored = true;
-    }
   }
 
   private ringClients() {
@@ -383,10 +391,4 @@ export class StoreDaemon implements Host {
       of: (connection: number) => this.clients[connection],
     };
   }
-}
-
-interface RingInfo {
-  readonly connection: number;
-  readonly domid: number;
-  readonly tag: number;
 }

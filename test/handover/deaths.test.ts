@@ -12,7 +12,7 @@ const TIMEOUT_MS = 60_000;
 const ORDER = { prepareMs: 5000, pauseMs: 1000 } as const;
 /** Wake-ups, by role; a later one than there are kills nobody, and the update succeeds. */
 const WAKE_UPS = {
-  promote: { old: [1, 2, 3, 4, 5, 6, 7, 8, 9], new: [1, 2, 3, 4, 5, 6, 7, 8] },
+  promote: { old: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], new: [1, 2, 3, 4, 5, 6, 7, 8, 9] },
   in_place: { old: [2, 5, 8, 11, 14], new: [1, 3, 5, 7, 9], keeper: [1, 2, 3, 4, 5, 6] },
 } as const;
 

@@ -32,6 +32,8 @@ interface World {
   /** In place: the heir is the program that the old one has become, and can become it again. */
   readonly canStepBack: boolean;
   readonly hasSteppedBack: boolean;
+  /** In place it is sent once the other has adopted. */
+  readonly isProbeSent: boolean;
   readonly probeAnswered: boolean;
   /** A death that is no matter of the protocol: the other had nothing to go on with. */
   readonly isLost: boolean;
@@ -51,6 +53,7 @@ const PROMOTE: World = {
   late: [],
   canStepBack: false,
   hasSteppedBack: false,
+  isProbeSent: false,
   probeAnswered: false,
   isLost: false,
 };
@@ -77,12 +80,13 @@ const HOLDER_EFFECTS: Record<HolderEffect, (world: World) => World> = {
   start_copy: (world) => world,
   send_copy: (world) => toHeir(world, "copy"),
   send_descriptors: (world) => toHeir(world, "descriptors"),
+  send_stand_by: (world) => toHeir(world, "stand_by"),
   decide: (world) => world,
   pause: (world) => ({ ...world, holderServes: false }),
-  send_final: (world) => toHeir(world, "final"),
+  send_final: (world) => toHeir({ ...world, probeAnswered: false, isProbeSent: true }, "final"),
   send_final_keep: (world) => toHeir(world, "final_keep"),
   exec: (world) => world,
-  probe: (world) => toHeir({ ...world, probeAnswered: false }, "probe"),
+  probe: (world) => toHeir({ ...world, probeAnswered: false, isProbeSent: true }, "probe"),
   send_commit: (world) => toHeir(world, "commit"),
   send_abort: (world) => toHeir(world, "abort"),
   retrieve_word: (world) => {
@@ -109,11 +113,13 @@ const HEIR_EFFECTS: Record<HeirEffect, (world: World) => World> = {
   send_rehearsed: (world) => toHolder(world, "rehearsed"),
   take_descriptors: (world) => world,
   send_got: (world) => toHolder(world, "described"),
+  stand_by: (world) => world,
+  send_standing: (world) => toHolder(world, "standing"),
   adopt: (world) => world,
   send_adopted: (world) => toHolder(world, "adopted"),
   send_refused: (world) =>
     toHolder(world, world.canStepBack && !world.hasSteppedBack ? "stepped_back" : "refused"),
-  serve_probe: (world) => ({ ...world, probeAnswered: true }),
+  serve_probe: (world) => ({ ...world, probeAnswered: world.isProbeSent }),
   take_word: (world) => {
     const isOurs = world.word === WORD.holder;
     const moved = isOurs ? { ...world, word: WORD.heir } : world;
@@ -167,7 +173,7 @@ function* nexts(world: World): Generator<readonly [string, World]> {
     const own: Partial<Record<HolderState, readonly HolderEvent[]>> = {
       copying: ["copied", "cancel"],
       ready: ["go", "stay"],
-      handing: ["cancel"],
+      handing: world.probeAnswered ? ["probe_right", "probe_wrong", "cancel"] : ["cancel"],
       probing: [
         ...(world.probeAnswered ? (["probe_right", "cancel"] as const) : []),
         world.canStepBack && !world.hasSteppedBack ? "probe_wrong_once" : "probe_wrong",
@@ -195,6 +201,7 @@ function* nexts(world: World): Generator<readonly [string, World]> {
     }
     const own: Partial<Record<HeirState, readonly HeirEvent[]>> = {
       rehearsing: ["rehearsal_good", "rehearsal_bad"],
+      standing: ["standing_good", "standing_bad"],
       adopting: ["adoption_good", "adoption_bad"],
       serving: ["first_served"],
     };
@@ -266,7 +273,13 @@ describe.each([
   });
 });
 
-const BEFORE_FINAL: readonly HeirState[] = ["greeting", "waiting", "rehearsing", "receiving"];
+const BEFORE_FINAL: readonly HeirState[] = [
+  "greeting",
+  "waiting",
+  "rehearsing",
+  "receiving",
+  "standing",
+];
 
 const isHeirsFault = (step: string): boolean =>
   ["heir's deadline", "heir: adoption_bad", "heir gets abort"].includes(step);

@@ -12,6 +12,7 @@ import {
 } from "../../lib/store-daemon/index.ts";
 import { storeHeir } from "../../lib/store-daemon/live-heir.ts";
 import { encodeLiveParts } from "../../lib/store-daemon/live-parts.ts";
+import { rosterOf } from "../../lib/store-daemon/live-survivor.ts";
 import {
   createGrowingMemory,
   createMemfd,
@@ -51,6 +52,8 @@ export class HandedStore implements Disposable {
   readonly digest: string;
   readonly dump: string;
   readonly difference: Uint8Array;
+  /** The sockets alone, for who stands by. */
+  readonly roster: Uint8Array;
   private readonly stack = new DisposableStack();
   private readonly loop = this.stack.use(new Loop());
   private readonly shim: string;
@@ -72,11 +75,13 @@ export class HandedStore implements Disposable {
     );
     const keys = new Map(sockets.map(([key]) => [Number(key.slice("client ".length)), key]));
     this.descriptors = new Map(events ? [["events", events.fd], ...sockets] : sockets);
-    this.difference = encodeLiveParts(
-      { listeners: [], events, clients },
-      (connection) => keys.get(connection) ?? null,
-      { listeners: [], events: ["events", EVENTS_PORT], pid_file: null, asker: null },
-    );
+    const keyOf = (connection: number): string | null => keys.get(connection) ?? null;
+    const rest = { listeners: [], pid_file: null, asker: null };
+    const head = { ...rest, events: ["events", EVENTS_PORT] as [string, number] };
+    // No Buffer: a slice() of that is no copy.
+    this.difference = new Uint8Array(encodeLiveParts({ clients }, keyOf, head));
+    const known = new Set(daemon.allClients().filter(({ socket }) => socket !== undefined));
+    this.roster = encodeLiveParts(rosterOf(known), keyOf, head);
   }
 
   static async make(): Promise<HandedStore> {
@@ -130,21 +135,27 @@ export class HandedStore implements Disposable {
   }
 
   /**
-   * Takes over the arena as it is then, and behind that, as the old program does when its successor
+   * Takes over the arena as it is then, at once or having stood by for it while it was undamaged.
+   * Behind that, as the old program does when its successor
    * is gone, goes on with what that has left. Both end, one way or the other.
    */
-  adopt(bytes: Uint8Array, difference: Uint8Array): Verdict {
-    using memory = memoryOf(bytes);
+  adopt(bytes: Uint8Array, difference: Uint8Array, roster?: Uint8Array): Verdict {
+    using memory = memoryOf(roster === undefined ? bytes : this.bytes);
     const descriptors = new Map<string, Fd>([["arena", memory.fd], ...this.descriptors]);
     const copies = new Map([...descriptors].map(([key, fd]) => [key, duplicate(fd.number, key)]));
     const adoption: Adoption = {
       difference,
+      gone: [],
       descriptors: copies,
       touch: () => false,
       touched: new Set(),
     };
     try {
-      return this.judged((heir) => heir.adopt(adoption));
+      return this.judged((heir) => {
+        if (roster !== undefined) heir.standBy?.({ ...adoption, difference: roster });
+        new Uint8Array(memory.buffer).set(bytes);
+        return heir.adopt(adoption);
+      });
     } finally {
       for (const daemon of this.made.splice(0)) daemon.letGo();
       for (const one of this.mapped.splice(0)) one[Symbol.dispose]();

@@ -74,7 +74,9 @@ function verifiedDigest(bytes: Uint8Array): string | undefined {
 test("undamaged it is taken over", () => {
   expect(handed.dump).toContain("/w/child");
   expect(handed.rehearse(handed.bytes)).toEqual({ kind: "taken" });
-  expect(handed.adopt(handed.bytes, handed.difference)).toEqual({ kind: "taken" });
+  const { bytes, difference, roster } = handed;
+  expect(handed.adopt(bytes, difference)).toEqual({ kind: "taken" });
+  expect(handed.adopt(bytes, difference, roster)).toEqual({ kind: "taken" });
 });
 
 test("places of every kind are damaged", () => {
@@ -111,13 +113,14 @@ const LOOKED_AT = [
   /^transaction \d: (connection|id|next)/,
 ];
 
-test(
-  "the arena itself with any bit flipped is refused, or taken as the old program had it",
-  () => {
+test.each(["at once", "standing by"] as const)(
+  "%s: the arena itself with any bit flipped is refused, or taken as the old program had it",
+  (how) => {
     const silent: string[] = [];
     let refused = 0;
+    const roster = how === "at once" ? undefined : handed.roster;
     eachFlip("one", (bytes, name) => {
-      const verdict = handed.adopt(bytes, handed.difference);
+      const verdict = handed.adopt(bytes, handed.difference, roster);
       if (verdict.kind === "refused") refused++;
       else if (dumpOf(bytes) !== handed.dump && LOOKED_AT.some((place) => place.test(name))) {
         silent.push(name);
@@ -173,9 +176,12 @@ describe("the clients that are handed over", () => {
           expect(new Set(head.clients.map(({ connection }) => connection)).size).toBe(parts.length);
           const word = at < headEnd() ? -1 : ((at - headEnd()) % ROW_BYTES) >> 2;
           if (![CONNECTION_WORD, PORT_WORD].includes(word)) continue;
-          const { kind } = handed.adopt(handed.bytes, bytes);
+          const kinds = [undefined, handed.roster].map(
+            (roster) => handed.adopt(handed.bytes, bytes, roster).kind,
+          );
           const client = undamaged.head.clients[Math.floor((at - headEnd()) / ROW_BYTES)]!;
-          if (word === CONNECTION_WORD || client.key === null) expect(kind).toBe("refused");
+          if (word !== CONNECTION_WORD && client.key !== null) continue;
+          expect(kinds).toEqual(["refused", "refused"]);
         } catch (error) {
           if (!(error instanceof RefusedError)) throw error;
           expect(error.message).toMatch(REFUSED);

@@ -4,7 +4,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import type { UpdateReport } from "../../lib/handover/index.ts";
 import type { ClientParts } from "../../lib/store-daemon/index.ts";
-import { clientKey, storeSurvivor } from "../../lib/store-daemon/live-survivor.ts";
+import { storeSurvivor } from "../../lib/store-daemon/live-survivor.ts";
 import type { Running } from "../../lib/store-daemon/running.ts";
 import { createGrowingMemory, duplicate, mapGrowingMemory } from "../../lib/sys/index.ts";
 import { HEADER } from "../../lib/xenstore/layout.ts";
@@ -125,7 +125,7 @@ test("a program that comes back to damaged memory serves on as well as it can", 
   new Int32Array(memory.buffer)[HEADER.firstConnection]! ^= 1 << 20;
   const touched = daemon.allClients().findLast(({ socket }) => socket !== undefined)!;
   const report = {} as UpdateReport;
-  survivor.adoptAgain(new Set([clientKey(touched)]), { kind: "kept", reason: "", report });
+  survivor.adoptAgain(new Set([touched.key]), { kind: "kept", reason: "", report });
   expect(here.log).toEqual([expect.stringContaining("serves on as well as it can")]);
   peer.send(request("READ", 2, "/a\0"));
   await here.turns();

@@ -1,0 +1,92 @@
+// The clients of another program become those of this one: some have stood by, others come with
+// their sockets, rings are mapped. They are many, and all of them wait: where the store knows of
+// nobody else, it is not asked for all of its connections.
+
+import { SystemError } from "../base/index.ts";
+import type { Fd } from "../sys/index.ts";
+import type { ConnectionInfo, XenStore } from "../xenstore/index.ts";
+import type { Client } from "./client.ts";
+import type { Domains } from "./domains.ts";
+import { NoDomainError } from "./hypervisor.ts";
+import type { ClientParts } from "./parts.ts";
+
+/** The daemon, as far as it is needed for it. */
+export interface Adopting {
+  readonly store: XenStore;
+  /** By connection; those that have stood by are there. */
+  readonly clients: readonly (Client | undefined)[];
+  readonly domains: Domains;
+  readonly log: (text: string) => void;
+  newClient(connection: number, socket: Fd): Client;
+  /** A client without a ring, whose domain is not served. */
+  ignoreRing(connection: number, domid: number): void;
+  restoreInput(client: Client, bytes: Uint8Array): boolean;
+  gone(client: Client): void;
+}
+
+/** `areBound`: the event channels came with their descriptor. */
+export function adoptClients(
+  parts: readonly ClientParts[],
+  areBound: boolean,
+  daemon: Adopting,
+): void {
+  const { store, clients } = daemon;
+  for (const part of parts) adoptPart(part, areBound, daemon);
+  let count = 0;
+  for (const client of clients) {
+    if (client === undefined) continue;
+    count += 1;
+    const { connection, socket } = client;
+    if (socket === undefined) continue;
+    store.setTag(connection, socket.number);
+    client.identity = store.idleOf(connection) | 0;
+  }
+  if (store.counts().connections !== count) adoptOthers(areBound, daemon);
+}
+
+function adoptPart(part: ClientParts, areBound: boolean, daemon: Adopting): void {
+  const { store, clients } = daemon;
+  const { connection, socket } = part;
+  const kind = store.kindOf(connection);
+  if (kind === "ring") adoptRing(store.connectionInfo(connection), areBound, daemon);
+  else if (kind === "socket" && clients[connection] === undefined) {
+    if (socket === undefined) return; // It did not come along.
+    daemon.newClient(connection, socket);
+  }
+  const client = clients[connection];
+  if (client === undefined) return;
+  client.isIgnored = part.isIgnored;
+  const isWhole = client.outbox.restore(part.output, part.sentBytes);
+  if (!isWhole || !daemon.restoreInput(client, part.input)) daemon.gone(client);
+}
+
+/** Nobody has told of them: rings after a crash, and sockets that nobody has any more. */
+function adoptOthers(areBound: boolean, daemon: Adopting): void {
+  const { store, clients } = daemon;
+  for (const info of store.connections()) {
+    if (clients[info.connection] !== undefined) continue;
+    if (info.kind === "ring") adoptRing(info, areBound, daemon);
+    else store.disconnect(info.connection);
+  }
+}
+
+function adoptRing(
+  { connection, domid, tag }: Pick<ConnectionInfo, "connection" | "domid" | "tag">,
+  areBound: boolean,
+  { store, clients, domains, log, ignoreRing }: Adopting,
+): void {
+  try {
+    const remotePort = store.domainInfo(domid)?.port ?? 0;
+    // A dump may name the other end alone.
+    const isBound = areBound && (tag !== 0 || remotePort === 0);
+    const port = isBound ? tag : domains.bindAgain(domid, remotePort);
+    domains.adopt({ domid, connection }, port);
+    clients[connection]?.ring?.settle(...store.ringEnds(connection));
+    store.setTag(connection, port);
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof NoDomainError)) throw error;
+    // Its domain is dying or gone, which lookAtAll() is about to find.
+    log(`${error.message}: domain ${domid} is not served`);
+    ignoreRing(connection, domid);
+  }
+}
