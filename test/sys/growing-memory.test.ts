@@ -1,6 +1,7 @@
 // Shared memory that grows in place, and what of it a later program accepts.
 
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import {
   createGrowingMemory,
   createMemfd,
@@ -31,6 +32,19 @@ test("another mapping of its descriptor is the same memory", () => {
   new Uint8Array(first.buffer)[7] = 7;
   using second = mapGrowingMemory(duplicate(first.fd.number, "copy"));
   expect(new Uint8Array(second.buffer)[7]).toBe(7);
+});
+
+/** Pages of the memory that this process has at hand. */
+const residentKib = (): number =>
+  Number(/^RssShmem:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1]);
+
+test("what was populated is at hand, as much of it as there is", () => {
+  using first = createGrowingMemory("populated", 4 * MIB);
+  new Uint8Array(first.buffer).fill(1);
+  using second = mapGrowingMemory(duplicate(first.fd.number, "copy"));
+  const before = residentKib();
+  second.populate(64 * MIB);
+  expect(residentKib() - before).toBe(4 * 1024);
 });
 
 test("nobody sees it after its end", () => {
