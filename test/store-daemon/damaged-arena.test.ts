@@ -160,37 +160,43 @@ describe("the clients that are handed over", () => {
     expect(() => decodeLiveParts(longer)).toThrow(REFUSED);
   });
 
-  test("any bit of them flipped, they are refused, or nothing is another client's", () => {
-    const { difference } = handed;
-    const undamaged = decodeLiveParts(difference);
-    const rowsEnd = headEnd() + ROW_BYTES * undamaged.head.clients.length;
-    let refused = 0;
-    for (let at = 0; at < rowsEnd; at++) {
-      for (let bit = 0; bit < 8; bit++) {
-        const bytes = difference.slice();
-        bytes[at]! ^= 1 << bit;
-        try {
-          const { head, bytes: parts } = decodeLiveParts(bytes);
-          // Other words: but as many clients, with the same bytes, each its own.
-          expect(parts).toEqual(undamaged.bytes as typeof parts);
-          expect(new Set(head.clients.map(({ connection }) => connection)).size).toBe(parts.length);
-          const word = at < headEnd() ? -1 : ((at - headEnd()) % ROW_BYTES) >> 2;
-          if (![CONNECTION_WORD, PORT_WORD].includes(word)) continue;
-          const kinds = [undefined, handed.roster].map(
-            (roster) => handed.adopt(handed.bytes, bytes, roster).kind,
-          );
-          const client = undamaged.head.clients[Math.floor((at - headEnd()) / ROW_BYTES)]!;
-          if (word !== CONNECTION_WORD && client.key !== null) continue;
-          expect(kinds).toEqual(["refused", "refused"]);
-        } catch (error) {
-          if (!(error instanceof RefusedError)) throw error;
-          expect(error.message).toMatch(REFUSED);
-          refused++;
+  test(
+    "any bit of them flipped, they are refused, or nothing is another client's",
+    () => {
+      const { difference } = handed;
+      const undamaged = decodeLiveParts(difference);
+      const rowsEnd = headEnd() + ROW_BYTES * undamaged.head.clients.length;
+      let refused = 0;
+      for (let at = 0; at < rowsEnd; at++) {
+        for (let bit = 0; bit < 8; bit++) {
+          const bytes = difference.slice();
+          bytes[at]! ^= 1 << bit;
+          try {
+            const { head, bytes: parts } = decodeLiveParts(bytes);
+            // Other words: but as many clients, with the same bytes, each its own.
+            expect(parts).toEqual(undamaged.bytes as typeof parts);
+            expect(new Set(head.clients.map(({ connection }) => connection)).size).toBe(
+              parts.length,
+            );
+            const word = at < headEnd() ? -1 : ((at - headEnd()) % ROW_BYTES) >> 2;
+            if (![CONNECTION_WORD, PORT_WORD].includes(word)) continue;
+            const kinds = [undefined, handed.roster].map(
+              (roster) => handed.adopt(handed.bytes, bytes, roster).kind,
+            );
+            const client = undamaged.head.clients[Math.floor((at - headEnd()) / ROW_BYTES)]!;
+            if (word !== CONNECTION_WORD && client.key !== null) continue;
+            expect(kinds).toEqual(["refused", "refused"]);
+          } catch (error) {
+            if (!(error instanceof RefusedError)) throw error;
+            expect(error.message).toMatch(REFUSED);
+            refused++;
+          }
         }
       }
-    }
-    expect(refused).toBeGreaterThan(rowsEnd);
-  });
+      expect(refused).toBeGreaterThan(rowsEnd);
+    },
+    TIMEOUT_MS,
+  );
 
   test.each([
     ["a message in part", { output: messageBytes(REPLY).subarray(0, 17), sentBytes: 0 }],
