@@ -33,8 +33,8 @@ most() { # FROM TO: seconds; the highest of memory.txt between them.
   awk -v from="$1" -v to="$2" '$1 >= from && $1 < to && $2 > most { most = $2 } END { print most + 0 }' "$out/memory.txt"
 }
 # The store without what differs from one moment to the next, and without the folders that libxl makes
-# for its first guest, and leaves empty.
-picture() { xenstore-ls -f -p | grep -vE '/memory/|/console/|^/(libxl|vm|local/domain/0/device-model) = ""' | sort; }
+# for its first guest and for `xl list -l` (what Domain-0 has), and leaves.
+picture() { xenstore-ls -f -p | grep -vE '/memory/|/console/|^/(libxl|vm|local/domain/0/(device-model|memory)) = ""' | sort; }
 # Of all its lives: a console's log goes on, and a migrated guest's has another name.
 reports_of() { cat "$console/guest-$1.log" "$console/guest-$1--incoming.log" 2>/dev/null | tr -d '\r' | grep '^probe: '; }
 has_reports() { [ "$(reports_of "$1" | grep -c ' reads, ')" -gt 0 ]; }
@@ -55,8 +55,9 @@ step() { # WHAT GUEST COMMAND...
 }
 save_and_restore() { xl save "$1" "$work/saved" && xl restore "$work/saved"; }
 migrate() { xl migrate -s '' "$1" 'xl migrate-receive'; }
-# Beside three busy guests on one processor its rehearsal, which gives way to all else, takes a minute.
-live_update() { "$agent" live-update --timeout 600 --way "$1" /run/xenstored/socket "$agent" && within 60 is_alone; }
+# Beside three busy guests on one processor its rehearsal, which gives way to all else, takes a minute,
+# and many where the emulator gives way to others.
+live_update() { "$agent" live-update --timeout 1200 --way "$1" /run/xenstored/socket "$agent" && within 60 is_alone; }
 stop_guest() { xl destroy "$1" && within 30 is_gone "$1"; }
 
 picture >"$work/before"
