@@ -2,9 +2,12 @@
 // a message, and what the heir must have in the end; and what the heir makes of that.
 
 import { RefusedError } from "../base/index.ts";
-import { type Fd, DESCRIPTORS_MAX, fileIdentityOf } from "../sys/index.ts";
+import { type Fd, fileIdentityOf } from "../sys/index.ts";
 import type { Descriptor, FinalHead } from "./final-file.ts";
 import type { Adoption, CarriedDescriptor, Changes } from "./survivor.ts";
+
+/** Fewer than a message carries: clients are served between two of them. */
+const BATCH = 64;
 
 export interface Batch {
   readonly keys: string[];
@@ -21,7 +24,7 @@ export class CarriedList {
   nextBatch(all: readonly CarriedDescriptor[]): Batch {
     const batch: Batch = { keys: [], fds: [] };
     for (const { key, fd } of all) {
-      if (batch.keys.length === DESCRIPTORS_MAX) break;
+      if (batch.keys.length === BATCH) break;
       if (this.sent.has(key)) continue;
       this.sent.set(key, fileIdentityOf(fd.number));
       batch.keys.push(key);

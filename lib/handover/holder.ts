@@ -44,6 +44,7 @@ export class Holder {
   private readonly oomKillsBefore = oomKills();
   private state: HolderState = "starting";
   private snapshot: Snapshot | undefined;
+  private copyDigest: string | undefined;
   private probe: ProbeClient | undefined;
   private deadline: Deadline | undefined;
   private reason: string | undefined;
@@ -116,7 +117,7 @@ export class Holder {
         return this.greeted(message);
       case "rehearsed":
         this.phaseDone("rehearse");
-        return this.compared("rehearsed", message.digest, this.snapshot?.digest);
+        return this.compared("rehearsed", message.digest, this.copyDigest);
       case "got":
         return this.sendDescriptors();
       case "standing":
@@ -219,17 +220,17 @@ export class Holder {
       if (obstacles.length > 0) return this.trouble("cancel", obstacles.join("; "));
       this.counts = survivor.counts();
       this.snapshot = survivor.snapshot();
-      this.copySlice();
+      // What is due now still falls into this turn of the loop: there would be two slices in it.
+      this.later(() => this.later(() => this.copySlice()));
     },
     send_copy: () => {
       this.phaseDone("copy");
       assert(this.snapshot, "a copy is made before it is sent");
-      this.channel.send({ type: "copy", digest: this.snapshot.digest }, [this.snapshot.file]);
+      this.copyDigest = this.snapshot.digest;
+      this.channel.send({ type: "copy", digest: this.copyDigest }, [this.snapshot.file]);
+      this.dropSnapshot(); // The heir is the one who frees it: clients do not wait for that.
     },
-    send_descriptors: () => {
-      this.dropSnapshot();
-      this.sendDescriptors();
-    },
+    send_descriptors: () => this.sendDescriptors(),
     decide: () => this.decide(),
     pause: () => {
       this.phaseDone("rest");

@@ -11,10 +11,10 @@ import {
   copyMemory,
   createMemfd,
   type Fd,
-  mapShared,
+  mapSharedRange,
   monotonicMs,
   resizeFile,
-  type SharedMemory,
+  type SharedRange,
 } from "../sys/index.ts";
 import type { Snapshot } from "../handover/index.ts";
 
@@ -41,7 +41,7 @@ export class ArenaCopy implements Snapshot {
   readonly file: Fd;
   digest = "";
   private readonly store: CopiedStore;
-  private memory: SharedMemory;
+  private memory: SharedRange;
   private pass = 1;
   private passChange: number;
   private at = 0;
@@ -52,13 +52,13 @@ export class ArenaCopy implements Snapshot {
     this.passChange = store.lastChange();
     this.file = createMemfd("xenstore-copy");
     resizeFile(this.file, store.arena().bytes);
-    this.memory = mapShared(this.file, "write");
+    this.memory = mapSharedRange(this.file, "write");
   }
 
   advance(budgetMs: number): boolean {
     const untilMs = monotonicMs() + budgetMs;
     const { address, bytes } = this.store.arena();
-    if (bytes > this.memory.bytes.length) this.enlarge(bytes);
+    if (bytes > this.memory.length) this.enlarge(bytes);
     while (this.at < bytes) {
       this.step(address, Math.min(STEP_BYTES, bytes - this.at));
       if (this.pass <= PASSES_MAX && monotonicMs() >= untilMs) break;
@@ -92,7 +92,7 @@ export class ArenaCopy implements Snapshot {
   private enlarge(bytes: number): void {
     this.memory[Symbol.dispose]();
     resizeFile(this.file, bytes);
-    this.memory = mapShared(this.file, "write");
+    this.memory = mapSharedRange(this.file, "write");
   }
 
   [Symbol.dispose](): void {

@@ -86,7 +86,7 @@ export { schedulingClass, setSchedulingClass } from "./scheduling.ts";
 export type { SchedulingClass } from "./scheduling.ts";
 export { isDescriptorName, notifyManager, passedDescriptors } from "./service-manager.ts";
 export type { Notification, PassedDescriptor } from "./service-manager.ts";
-export { mapShared, SharedMemory } from "./shared-memory.ts";
+export { mapShared, mapSharedRange, SharedMemory, SharedRange } from "./shared-memory.ts";
 export {
   acceptUnix,
   bindUnix,

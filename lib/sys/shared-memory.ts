@@ -43,8 +43,34 @@ export class SharedMemory implements Disposable {
   }
 }
 
+/**
+ * Owns a mapping for copying by address. It has no views: the runtime takes those of a large one
+ * for memory of its own, and collects garbage at once, for milliseconds.
+ */
+export class SharedRange implements Disposable {
+  readonly address: number;
+  readonly length: number;
+  private isMapped = true;
+
+  constructor(address: number, length: number) {
+    this.address = address;
+    this.length = length;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.isMapped) libc.munmap(pointer(this.address), this.length);
+    this.isMapped = false;
+  }
+}
+
 /** Maps the whole of a memory file, which from then on cannot become shorter. */
 export function mapShared(fd: Fd, access: "read" | "write"): SharedMemory {
+  const { address, length } = mapSharedRange(fd, access);
+  return new SharedMemory(address, length);
+}
+
+/** The same without views. */
+export function mapSharedRange(fd: Fd, access: "read" | "write"): SharedRange {
   const { size } = statOf(fd.number);
   assert(size > 0, "a memory file has a size before it is mapped");
   assert(size % PAGE_BYTES === 0, "shared memory is whole pages");
@@ -53,6 +79,6 @@ export function mapShared(fd: Fd, access: "read" | "write"): SharedMemory {
   const protection = access === "write" ? PROT_READ_WRITE : PROT_READ;
   const base = libc.mmap(null, size, protection, MAP_SHARED, fd.number, 0);
   const errno = base === -1 ? lastErrno() : 0;
-  if (base !== -1) return new SharedMemory(base, size);
+  if (base !== -1) return new SharedRange(base, size);
   throw systemError(`Cannot map ${fd.name}`, { call: "mmap", errno, object: fd.name });
 }

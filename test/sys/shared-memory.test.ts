@@ -1,7 +1,13 @@
 // Memory of two mappings of one memory file.
 
 import { expect, test } from "bun:test";
-import { createMemfd, mapShared, resizeFile } from "../../lib/sys/index.ts";
+import {
+  copyMemory,
+  createMemfd,
+  mapShared,
+  mapSharedRange,
+  resizeFile,
+} from "../../lib/sys/index.ts";
 import { programCommand, run } from "../helpers/run.ts";
 import { messageOf } from "../helpers/system-error.ts";
 
@@ -13,6 +19,17 @@ test("what one mapping stores the other sees, and the file cannot be cut short",
   Atomics.store(writer.words, 1025, -7);
   expect(Atomics.load(reader.words, 1025)).toBe(-7);
   expect(messageOf(() => resizeFile(file, 4096))).toContain("EPERM");
+});
+
+test("a mapping without views is for copying", () => {
+  using file = createMemfd("shared");
+  resizeFile(file, 8192);
+  using memory = mapShared(file, "write");
+  using range = mapSharedRange(file, "write");
+  memory.bytes[5] = 5;
+  copyMemory(range.address + 4096, range.address, range.length - 4096);
+  expect([memory.bytes[4101], range.length]).toEqual([5, 8192]);
+  range[Symbol.dispose](); // And once more at the end.
 });
 
 test("a mapping that was given back reads as nothing", () => {
