@@ -69,6 +69,7 @@ export async function runLauncher(settingsText: string, environment: Environment
       env: { ...clean, [HANDOVER_VARIABLE]: "heir" },
     });
     heir.unref();
+    setSchedulingClass("idle", heir.pid); // Until the old program has it hurry.
     say({ type: "started", pid: heir.pid });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
@@ -106,6 +107,7 @@ async function ask(
   environment: Record<string, string>,
   waitMs: number,
 ): Promise<ProbeAnswer> {
+  setSchedulingClass("normal"); // It does nothing but wait from here, and must not wait too long.
   const child = Bun.spawn([BINARY_PATH, PROBE_COMMAND], {
     argv0: PROGRAM_NAME,
     stdio: ["ignore", "pipe", "ignore"],
@@ -113,6 +115,7 @@ async function ask(
     timeout: waitMs,
     killSignal: "SIGKILL",
   });
+  setSchedulingClass("idle", child.pid);
   const hurry = setTimeout(() => setSchedulingClass("normal", child.pid), PATIENCE_MS);
   const [said, status] = await Promise.all([new Response(child.stdout).text(), child.exited]);
   clearTimeout(hurry);
