@@ -24,6 +24,7 @@ reads_on() {
   within 30 eval "[ \"\$(probe $1)\" != \"$before\" ]"
 }
 picture() { xenstore-ls -f -p | grep -vE '/memory/|/console/|^/?@' | sort; }
+update() { "$agent" live-update --timeout 600 --way "$1" "$socket" "$agent"; }
 moment() { sleep "0.$((RANDOM % 10))$((RANDOM % 10))"; }
 descriptors() { find "/proc/$(daemon)/fd" -mindepth 1 | wc -l; }
 # WHAT PICTURE-BEFORE: everything is as it was.
@@ -67,12 +68,15 @@ figure "longest from a kill until a client is answered, ms" "$longest"
 
 for way in promote in-place; do
   say "---- killed in the middle of an update, $way"
+  whole=$(milliseconds "$out/update.log" update "$way")
+  check "$way: undisturbed it succeeds" grep -q 'serves now' "$out/update.log"
+  figure "$way: an update undisturbed, ms" "$whole"
   for round in $(seq "$kills"); do
     old=$(daemon)
-    "$agent" live-update --way "$way" "$socket" "$agent" >"$out/update.log" 2>&1 &
+    update "$way" >"$out/update.log" 2>&1 &
     update=$!
-    sleep "$((RANDOM % 4))"
-    moment
+    after=$((whole * (RANDOM % 105) / 100)) # Anywhere in it.
+    sleep "$((after / 1000)).$(printf %03d $((after % 1000)))"
     kill -9 "$old" 2>/dev/null # It may have gone already: then the update has succeeded.
     wait "$update"
     as_before "$way $round" "$out/before.txt"
