@@ -50,6 +50,16 @@ export function answerOf(outcome: Outcome | UpdateEnd, wantsReport: boolean): st
   return outcome.kind === "updated" ? "OK" : "reason" in outcome ? outcome.reason : outcome.kind;
 }
 
+/** The same for the log. */
+export function lineOf(outcome: Outcome | UpdateEnd): string {
+  if ("reason" in outcome) return `live update failed: ${outcome.reason}`;
+  const { binary, way, pause_ms: pause } = outcome.report;
+  if (outcome.kind === "rehearsed") return `live update: ${binary} could serve`;
+  const paused =
+    pause.measured === null ? "" : `, after a pause of ${pause.measured.toFixed(1)} ms`;
+  return `live update: ${binary} serves now${paused} (${way})`;
+}
+
 /** Tells whoever asked how it ended. */
 export function answerAsker(running: Running, outcome: Outcome | UpdateEnd): void {
   const { asker, daemon } = running;

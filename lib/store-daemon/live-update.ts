@@ -28,7 +28,7 @@ import {
 import type { ControlAnswer, ControlRequest } from "../xenstore/index.ts";
 import type { Client } from "./client.ts";
 import type { Asker } from "./live-parts.ts";
-import { answerAsker, answerOf } from "./live-survivor.ts";
+import { answerAsker, answerOf, lineOf } from "./live-survivor.ts";
 import type { Running } from "./running.ts";
 import type { StockKind } from "./stock-dump.ts";
 import { isStreamVersion, stockOptions, whyUnfit } from "./stock-options.ts";
@@ -304,8 +304,8 @@ export class LiveUpdate {
           if (!order.isDryRun) announce(false);
           answerAsker(running, end);
           this.over();
-        }
-        log(lineOf(end));
+          log(lineOf(end));
+        } // Else the new program tells.
       });
       if (!order.isDryRun) announce(true);
     } catch (error) {
@@ -348,13 +348,6 @@ export class LiveUpdate {
     };
   }
 }
-
-const lineOf = (end: UpdateEnd): string =>
-  end.kind === "left"
-    ? `live update: ${end.report.binary} serves now`
-    : end.kind === "rehearsed"
-      ? `live update: ${end.report.binary} could serve`
-      : `live update failed: ${end.reason}`;
 
 function refused(reason: string, { report }: LiveUpdate): UpdateEnd {
   return { kind: "failed", reason, report: report ?? NO_REPORT };

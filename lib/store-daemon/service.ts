@@ -45,7 +45,13 @@ import { type Hypervisor, noHypervisor } from "./hypervisor.ts";
 import { idleClients, KeptClients } from "./kept-clients.ts";
 import { listenOn, removeSocket } from "./listen-socket.ts";
 import { type InheritedEvents, storeHeir } from "./live-heir.ts";
-import { answerAsker, STORE_KIND, STORE_STATE_VERSION, storeSurvivor } from "./live-survivor.ts";
+import {
+  answerAsker,
+  lineOf,
+  STORE_KIND,
+  STORE_STATE_VERSION,
+  storeSurvivor,
+} from "./live-survivor.ts";
 import { LiveUpdate, type StartedAs } from "./live-update.ts";
 import { OwedResult } from "./owed-result.ts";
 import {
@@ -217,6 +223,7 @@ class Service {
           running.pidFile?.write(process.pid);
           answerAsker(running, outcome);
           tellReplaced(options.environment);
+          loop.after(0, () => options.log(lineOf(outcome))); // Clients first.
           return this.survivorOf(running);
         },
       });
