@@ -7,7 +7,7 @@ export { STORE_KIND, STORE_STATE_VERSION } from "./live-survivor.ts";
 export type { StartedAs, StoreOrder } from "./live-update.ts";
 export type { ClientParts, DaemonParts } from "./parts.ts";
 export { runService } from "./service.ts";
-export type { ServiceOptions } from "./service.ts";
+export type { ServiceOptions } from "./service-options.ts";
 export { stockDump } from "./stock-dump.ts";
 export type { StockEnd } from "./stock-update.ts";
 export type { StockDump, StockKind } from "./stock-dump.ts";

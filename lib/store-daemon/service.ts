@@ -21,7 +21,6 @@ import {
 } from "../handover/index.ts";
 import {
   createGrowingMemory,
-  type Environment,
   Loop,
   passedDescriptors,
   releaseProgramText,
@@ -33,7 +32,6 @@ import {
   type ControlRequest,
   formatStore,
   type Host,
-  type QuotaName,
   StoreDamagedError,
   type StoreMemory,
   type StoreOptions,
@@ -52,7 +50,7 @@ import {
   STORE_STATE_VERSION,
   storeSurvivor,
 } from "./live-survivor.ts";
-import { LiveUpdate, type StartedAs } from "./live-update.ts";
+import { LiveUpdate } from "./live-update.ts";
 import { OwedResult } from "./owed-result.ts";
 import {
   keepWatchdogQuiet,
@@ -63,13 +61,14 @@ import {
 } from "./manager.ts";
 import { PidFile } from "./pid-file.ts";
 import { answerControl } from "./control.ts";
+import type { ServiceOptions } from "./service-options.ts";
 import { Statistics } from "./statistics.ts";
 import type { MakeDaemon, Running } from "./running.ts";
 import { closeInheritedFiles, type StockDump } from "./stock-dump.ts";
 import { stockHeir } from "./stock-heir.ts";
 import { every } from "./repeat.ts";
 import { StoreDaemon } from "./store-daemon.ts";
-import { type TraceOptions, Traces } from "./traces.ts";
+import { Traces } from "./traces.ts";
 import { XenHypervisor } from "./xen-hypervisor.ts";
 
 /** Room for a small store; it grows. */
@@ -78,32 +77,6 @@ const TIDY_MS = 1000;
 const KEEP_MS = 1000;
 /** Starting is over by then, and the first requests have been compiled. */
 const SETTLED_MS = 2000;
-
-export interface ServiceOptions {
-  /** Undefined: no socket. */
-  readonly socketPath: string | undefined;
-  readonly pidFile: string | undefined;
-  /** The devices of a dom0, none, or files in a folder that play them. */
-  readonly hypervisor: "xen" | "none" | { readonly folder: string };
-  readonly ownDomid: number;
-  readonly privilegedDomid: number;
-  /** Whether the domain we run in is connected at the start. */
-  readonly introduceOwn: boolean;
-  readonly quotas: Partial<Readonly<Record<QuotaName, number>>>;
-  readonly keepOrphans: boolean;
-  readonly eventTimeoutMs: number;
-  /** Look at every ring so often, for guests that forget to send events; 0: never. */
-  readonly ringScanMs: number;
-  readonly traces: TraceOptions;
-  readonly environment: Environment;
-  /** What a stock daemon has left that has become this program; undefined: none has. */
-  readonly stock: StockDump | undefined;
-  readonly log: (line: string) => void;
-  /** How this program is started again; undefined where it cannot be replaced. */
-  readonly program: StartedAs | undefined;
-  /** Requests are answered from now on. */
-  readonly ready: () => void;
-}
 
 /** Serves until SIGTERM or SIGINT. Throws SystemError, RefusedError. */
 export async function runService(options: ServiceOptions): Promise<void> {
