@@ -61,7 +61,7 @@ test(
     expect(plan.stdout).toStartWith(
       'possible: external snapshot "s1"\n  web\n    vda: qcow2, 16 MiB',
     );
-    expect(plan.stdout).toContain("2. switch web; switch stopped disks");
+    expect(plan.stdout).toContain("3. switch web; switch stopped disks");
 
     const created = await agent(folder, "create", ...words, "--update-config", config);
     expect(created).toEqual({

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { randomOf } from "../../fuzz/random.ts";
 import { longRemus } from "../../helpers/long-remus.ts";
+import { openDescriptorsOf } from "../../helpers/open-descriptors.ts";
 import { randomStream } from "../../helpers/random-streams.ts";
 import { recordEdges } from "../../helpers/record-edges.ts";
 import {
@@ -24,6 +25,7 @@ import { temporaryFolder } from "../../helpers/temporary.ts";
 afterEach(endStarted);
 
 const STEP_BYTES = 256 * 1024;
+const ORDER_MS = 200;
 
 interface Relaying {
   readonly child: ReturnType<typeof startAgent>;
@@ -108,7 +110,11 @@ test("what cannot go on is refused, and the stream goes on", async () => {
   const promoted = await replaceBy(relaying.control, { words: ["--way", "promote"] });
   expect(promoted.reason).toContain("waits for its pid");
   // In the middle of a record: it waits for the record's end.
+  const { pid = 0 } = relaying.child;
+  const before = openDescriptorsOf(pid).length;
   const isStarted = replaceBy(relaying.control);
+  await until("it is asked", () => openDescriptorsOf(pid).length > before);
+  await Bun.sleep(ORDER_MS); // Its connection is there; the order comes next.
   await feed(relaying.child, bytes.subarray(half));
   relaying.child.stdin!.end();
   const { status, stdout, stderr } = await relaying.end;
