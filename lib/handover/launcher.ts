@@ -108,6 +108,7 @@ async function ask(
   waitMs: number,
 ): Promise<ProbeAnswer> {
   setSchedulingClass("normal"); // It does nothing but wait from here, and must not wait too long.
+  const untilMs = monotonicMs() + waitMs;
   const child = Bun.spawn([BINARY_PATH, PROBE_COMMAND], {
     argv0: PROGRAM_NAME,
     stdio: ["ignore", "pipe", "ignore"],
@@ -121,7 +122,10 @@ async function ask(
   clearTimeout(hurry);
   const refuse = (found: string): RefusedError =>
     new RefusedError(`Cannot use "${name}": wanted an answer to ${PROBE_COMMAND}, found ${found}`);
-  if (child.signalCode !== null) throw refuse(`an end by ${child.signalCode}`);
+  if (child.signalCode !== null) {
+    const isLate = monotonicMs() >= untilMs;
+    throw refuse(isLate ? `none within ${waitMs} ms` : `an end by ${child.signalCode}`);
+  }
   if (status !== 0) throw refuse(`exit status ${status}`);
   const answer = v.safeParse(ProbeSchema, parseOrNothing(said));
   if (!answer.success) throw refuse(JSON.stringify(said.slice(0, 80)));

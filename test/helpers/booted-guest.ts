@@ -14,28 +14,32 @@ import { type DiskGuest, type GuestDisk, startGuest } from "./disk-guest.ts";
 const BOOT_MS = 120_000;
 /**
  * The emulated serial port loses an interrupt now and then when its machine is stopped and goes on:
- * what came then is only read with the next byte. An empty line brings it out.
+ * what came then is only read with the next byte. So the line is sent again; a number that is
+ * written twice changes nothing.
  */
-const NUDGE_MS = 2000;
+const AGAIN_MS = 2000;
 
+/** The port stays open: opening it anew throws away what has come. `12=12` is a whole line. */
 const INIT = `#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox insmod /virtio_blk.ko
-/bin/busybox stty -F /dev/ttyS1 raw -echo
-echo ready > /dev/ttyS1
-while read -r number; do
-  [ -n "$number" ] || continue
+exec < /dev/ttyS1 > /dev/ttyS1
+/bin/busybox stty raw -echo
+echo ready
+while read -r line; do
+  number=\${line#*=}
+  [ -n "$number" ] && [ "$line" = "$number=$number" ] || continue
   for disk in vda vdb; do
     printf '%-511s\\n' "$number" |
       /bin/busybox dd of=/dev/$disk bs=512 oflag=direct conv=notrunc,fsync 2>/dev/null
   done
-  echo "wrote $number" > /dev/ttyS1
-done < /dev/ttyS1
+  echo "wrote $number"
+done
 `;
 
 function ramDisk(): string {
-  const path = join(tmpdir(), `agent-disk-guest-${process.getuid?.() ?? 0}-2.cpio`);
+  const path = join(tmpdir(), `agent-disk-guest-${process.getuid?.() ?? 0}-${Bun.hash(INIT)}.cpio`);
   if (existsSync(path)) return path;
   const [release = ""] = devicePartNames("usr/lib/modules");
   const file = `usr/lib/modules/${release}/kernel/drivers/block/virtio_blk.ko.xz`;
@@ -90,12 +94,13 @@ export async function bootGuest(options: {
   return {
     guest,
     async write(number) {
-      socket.write(`${number}\n`);
-      const nudges = setInterval(() => void socket.write("\n"), NUDGE_MS);
+      const send = () => void socket.write(`\n${number}=${number}\n`);
+      send();
+      const again = setInterval(send, AGAIN_MS);
       try {
         await until(`write ${number}`, () => heard.includes(`wrote ${number}\n`), BOOT_MS);
       } finally {
-        clearInterval(nudges);
+        clearInterval(again);
       }
     },
     async [Symbol.asyncDispose]() {

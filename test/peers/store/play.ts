@@ -236,7 +236,7 @@ export class Player implements Disposable {
     this.told.push({ step: this.step, actor, text });
   }
 
-  /** No guests, no nodes, the quotas and permissions of the beginning. */
+  /** No guests, no nodes, nothing in the root, the quotas and permissions of the beginning. */
   private reset(): void {
     const { shim } = this.daemon;
     for (const domid of DOMIDS) {
@@ -261,6 +261,7 @@ export class Player implements Disposable {
       for (const name of found) ask("RM", `/${name}`);
       left = found.length > 0;
     }
+    ask("WRITE", "/");
     ask("MKDIR", "/tool/xenstored");
     for (const path of ["/", "@releaseDomain", "@introduceDomain"]) ask("SET_PERMS", path, "n0");
     for (const [name, most] of Object.entries(QUOTAS)) {
