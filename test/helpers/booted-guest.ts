@@ -12,7 +12,7 @@ import { until } from "./device-guest.ts";
 import { type DiskGuest, type GuestDisk, startGuest } from "./disk-guest.ts";
 
 const BOOT_MS = 120_000;
-/** cmpxchg16b under TCG, of QEMU 7.2 at least, damages what the kernel allocates: it panics then. */
+/** cmpxchg16b under TCG, of QEMU 7.2 at least, damages what the kernel allocates: it panics. */
 const CPU = "qemu64,-cx16";
 /**
  * The emulated serial port loses an interrupt now and then when its machine is stopped and goes on:
