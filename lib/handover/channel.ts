@@ -25,6 +25,9 @@ export interface ChannelEvents {
 
 /** Packets read in one go; what is left is read in the next turn of the loop. */
 const PACKETS_PER_TURN = 64;
+/** While everybody waits, or is about to, to be woken up for the answer takes too long. */
+const ANSWERED_SOON = new Set<Message["type"]>(["standing", "final", "adopted"]);
+const AWAKE_MS = 10;
 
 /** Owns its socket and, once it has one, the peer's pidfd. */
 export class Channel implements Disposable {
@@ -62,6 +65,7 @@ export class Channel implements Disposable {
     try {
       const numbers = fds.map(({ number }) => number);
       sendDescriptors(this.socket, encodeMessage(message), numbers);
+      if (ANSWERED_SOON.has(message.type)) this.waiter.stayAwake?.(AWAKE_MS);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       const { code } = error.failure;

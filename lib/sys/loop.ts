@@ -11,6 +11,7 @@
 // A signal is only noted by the runtime's handler; ours runs in the loop, in its turn, like any
 // other, so that whatever a handler throws comes out of run().
 
+import { availableParallelism } from "node:os";
 import { assert } from "../base/index.ts";
 import { pointer, reserve } from "./arena.ts";
 import { monotonicMs } from "./clock.ts";
@@ -93,6 +94,7 @@ export class Loop implements Disposable {
   private eventsSinceCollection = 0;
   private turnEnd: TurnEnd = () => false;
   private hasMore = false;
+  private awakeUntilMs = 0;
 
   constructor() {
     const fd = libc.epoll_create1(EPOLL_CLOEXEC);
@@ -138,6 +140,14 @@ export class Loop implements Disposable {
     return addTimer(this.timers, monotonicMs() + delayMs, handler);
   }
 
+  /**
+   * Looks for what comes without sleeping, for so long: to be woken takes longer than a short
+   * answer. On one processor it would keep the one who answers from it, and sleeps.
+   */
+  stayAwake(forMs: number): void {
+    if (availableParallelism() > 1) this.awakeUntilMs = monotonicMs() + forMs;
+  }
+
   /** Does nothing for a timer that has run. */
   cancel(timer: Timer): void {
     cancelTimer(this.timers, timer);
@@ -170,7 +180,8 @@ export class Loop implements Disposable {
         lastEventMs = nowMs;
         this.eventsSinceCollection += count;
       }
-      if ((count === 0 && !this.hasMore) || nowMs - lastYieldMs >= YIELD_EVERY_MS) {
+      const isIdle = count === 0 && !this.hasMore && nowMs >= this.awakeUntilMs;
+      if (isIdle || nowMs - lastYieldMs >= YIELD_EVERY_MS) {
         this.collectWhenIdle(nowMs - lastEventMs);
         // oxlint-disable-next-line no-await-in-loop -- one after the other is the point.
         await yieldToRuntime();
@@ -205,7 +216,7 @@ export class Loop implements Disposable {
 
   /** How many events came; 0 after a timeout or a signal. */
   private wait(): number {
-    const timeoutMs = this.pending.length > 0 || this.hasMore ? 0 : this.untilNextTimerMs();
+    const timeoutMs = this.isBusy() ? 0 : this.untilNextTimerMs();
     const at = pointer(events.address);
     const count = libc.epoll_wait(this.epoll.number, at, EVENTS_PER_WAIT, timeoutMs);
     const errno = count === -1 ? lastErrno() : 0;
@@ -213,6 +224,11 @@ export class Loop implements Disposable {
     if (errno === EINTR) return 0;
     const object = this.epoll.name;
     throw systemError("Cannot wait for events", { call: "epoll_wait", errno, object });
+  }
+
+  private isBusy(): boolean {
+    if (this.pending.length > 0 || this.hasMore) return true;
+    return this.awakeUntilMs > 0 && monotonicMs() < this.awakeUntilMs;
   }
 
   private untilNextTimerMs(): number {

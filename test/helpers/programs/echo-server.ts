@@ -59,8 +59,8 @@ function mortal(waiter: Waiter, role: Role): Waiter {
     run();
   };
   return {
+    ...waiter,
     watch: (fd, onReadable) => waiter.watch(fd, counted(onReadable)),
-    forget: (fd) => waiter.forget(fd),
     after: (delayMs, run) => waiter.after(delayMs, counted(run)),
   };
 }
