@@ -2,6 +2,7 @@
 # The dom0's xenstored is replaced under running guests and a working toolstack, again and again, by
 # promotion and in place; then it is killed. Run with XENSTORED=job.
 # Nobody but a keeper holds its descriptors here; store-killed is the job with a service manager.
+# WAYS=in-place is that way alone.
 #
 # A guest that reads its store without rest is the judge: no reply may be refused, and it tells the
 # longest wait it has seen, beside the one without an update.
@@ -38,7 +39,7 @@ judge=${guests%% *}
 files=$(descriptors)
 resident=
 
-for way in promote in-place; do
+for way in ${WAYS:-promote in-place}; do
   say "---- $times updates, $way"
   worst=0
   calm=0

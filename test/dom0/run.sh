@@ -99,8 +99,8 @@ run_job() { # NAME BOOT: the last lines of its output tell how it went.
     [ ! -f "$here/$helper" ] || files+=("$here/$helper")
   done
   mkdir -p "$out"
-  printf 'job=%s\nshort=%s\nGUESTS="%s"\nROUNDS=%s\nSEED=%s\nSECONDS_LONG=%s\n' "$name" "${AGENT_LAB_SHORT:-}" \
-    "${GUESTS:-}" "${ROUNDS:-}" "${SEED:-}" "${SECONDS_LONG:-}" >"$results/settings.sh"
+  printf 'job=%s\nshort=%s\nGUESTS="%s"\nROUNDS=%s\nSEED=%s\nSECONDS_LONG=%s\nWAYS="%s"\n' "$name" "${AGENT_LAB_SHORT:-}" \
+    "${GUESTS:-}" "${ROUNDS:-}" "${SEED:-}" "${SECONDS_LONG:-}" "${WAYS:-}" >"$results/settings.sh"
   files+=("$results/settings.sh")
   for attempt in 1 2 3 4; do
     rm -f "$out/stood-still"
