@@ -98,7 +98,7 @@ export class HeirSide {
       onMessage: (message, fds) => this.told(message, fds),
       onClosed: () => this.trouble("closed", "the old program closed the line"),
       onPeerDead: () => this.trouble("peer_dead", "the old program ended"),
-      onBreach: (error) => this.trouble("abort", error.message),
+      onBreach: (error) => this.trouble("breach", error.message),
     });
   }
 

@@ -234,6 +234,8 @@ export type HeirEvent =
   | "commit"
   | "abort"
   // From this side.
+  /** What came makes no sense, or cannot be taken: the holder is told why. */
+  | "breach"
   | "rehearsal_good"
   | "rehearsal_bad"
   | "standing_good"
@@ -290,6 +292,7 @@ const HEIR_ROWS: readonly HeirRow[] = [
   // The holder is gone, and all of its state is here.
   ["adopted", "peer_dead", "taking", "take_word"],
   ["adopted", "abort", "ended", "send_refused", "give_up"],
+  ["adopted", "breach", "ended", "send_refused", "give_up"],
   ["adopted", "deadline", "ended", "send_refused", "give_up"],
   // The holder may still take it back: its death or the deadline decides.
   ["adopted", "closed", "adopted"],
@@ -299,6 +302,13 @@ const HEIR_ROWS: readonly HeirRow[] = [
 ];
 
 const HEIR_TROUBLE: readonly HeirRow[] = [
+  ...(["greeting", "waiting", "receiving"] as const).map((from): HeirRow => [
+    from,
+    "breach",
+    "ended",
+    "send_refused",
+    "give_up",
+  ]),
   ...(["greeting", "waiting", "receiving"] as const).flatMap((from) =>
     (["abort", "peer_dead", "closed", "deadline"] as const).map((on): HeirRow => [
       from,

@@ -200,6 +200,10 @@ function* nexts(world: World): Generator<readonly [string, World]> {
       }
     }
     const own: Partial<Record<HeirState, readonly HeirEvent[]>> = {
+      greeting: ["breach"],
+      waiting: ["breach"],
+      receiving: ["breach"],
+      adopted: ["breach"],
       rehearsing: ["rehearsal_good", "rehearsal_bad"],
       standing: ["standing_good", "standing_bad"],
       adopting: ["adoption_good", "adoption_bad"],
@@ -282,7 +286,7 @@ const BEFORE_FINAL: readonly HeirState[] = [
 ];
 
 const isHeirsFault = (step: string): boolean =>
-  ["heir's deadline", "heir: adoption_bad", "heir gets abort"].includes(step);
+  ["heir's deadline", "heir: adoption_bad", "heir: breach", "heir gets abort"].includes(step);
 
 /** Whether the heir came so far that it holds everything. */
 const hadFinal = ({ heir, toHeir: down }: World): boolean =>
@@ -291,4 +295,13 @@ const hadFinal = ({ heir, toHeir: down }: World): boolean =>
 test("an event that means nothing in a state is dropped", () => {
   expect(holderStep("ended", "peer_dead")).toBeUndefined();
   expect(heirStep("greeting", "commit")).toBeUndefined();
+});
+
+test("an heir that cannot take what came says so before it gives up", () => {
+  for (const state of ["greeting", "waiting", "receiving", "adopted"] as const) {
+    expect(heirStep(state, "breach")).toEqual({
+      to: "ended",
+      effects: ["send_refused", "give_up"],
+    });
+  }
 });
