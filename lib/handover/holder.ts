@@ -119,7 +119,7 @@ export class Holder {
         this.phaseDone("rehearse");
         return this.compared("rehearsed", message.digest, this.copyDigest);
       case "got":
-        return this.sendDescriptors();
+        return this.on("got");
       case "standing":
         this.phaseDone("stand");
         return this.on("standing");

@@ -65,7 +65,8 @@ export type HolderEvent =
   | "hello_fit"
   | "hello_unfit"
   | "rehearsed"
-  | "described"
+  /** A batch of descriptors has come. In the pause there may be one more, which changes nothing. */
+  | "got"
   | "standing"
   | "kept"
   | "adopted"
@@ -75,7 +76,8 @@ export type HolderEvent =
   | "stepped_back"
   // From this side.
   | "copied"
-  /** All descriptors are with a keeper. */
+  /** All descriptors are with the heir, or with a keeper. */
+  | "described"
   | "described_keep"
   | "go"
   | "go_keep"
@@ -96,6 +98,7 @@ export type HolderEffect =
   | "send_welcome"
   | "start_copy"
   | "send_copy"
+  /** The next batch; where there is none, feeds described or described_keep. */
   | "send_descriptors"
   | "send_stand_by"
   | "decide"
@@ -124,6 +127,7 @@ const HOLDER_ROWS: readonly HolderRow[] = [
   ["starting", "hello_fit", "copying", "send_welcome", "start_copy"],
   ["copying", "copied", "rehearsing", "send_copy"],
   ["rehearsing", "rehearsed", "describing", "send_descriptors"],
+  ["describing", "got", "describing", "send_descriptors"],
   ["describing", "described", "standing", "send_stand_by"],
   ["describing", "described_keep", "ready", "decide"],
   ["standing", "standing", "ready", "decide"],

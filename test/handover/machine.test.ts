@@ -35,6 +35,8 @@ interface World {
   /** In place it is sent once the other has adopted. */
   readonly isProbeSent: boolean;
   readonly probeAnswered: boolean;
+  /** Another batch of descriptors: one while clients are served, one in the pause. */
+  readonly hasBatch: boolean;
   /** A death that is no matter of the protocol: the other had nothing to go on with. */
   readonly isLost: boolean;
 }
@@ -55,6 +57,7 @@ const PROMOTE: World = {
   hasSteppedBack: false,
   isProbeSent: false,
   probeAnswered: false,
+  hasBatch: true,
   isLost: false,
 };
 
@@ -79,11 +82,15 @@ const HOLDER_EFFECTS: Record<HolderEffect, (world: World) => World> = {
   send_welcome: (world) => toHeir(world, "welcome"),
   start_copy: (world) => world,
   send_copy: (world) => toHeir(world, "copy"),
-  send_descriptors: (world) => toHeir(world, "descriptors"),
+  send_descriptors: (world) =>
+    world.hasBatch
+      ? toHeir({ ...world, hasBatch: false }, "descriptors")
+      : holderOn(world, "described"),
   send_stand_by: (world) => toHeir(world, "stand_by"),
   decide: (world) => world,
   pause: (world) => ({ ...world, holderServes: false }),
-  send_final: (world) => toHeir({ ...world, probeAnswered: false, isProbeSent: true }, "final"),
+  send_final: (world) =>
+    toHeir({ ...world, probeAnswered: false, isProbeSent: true }, "descriptors", "final"),
   send_final_keep: (world) => toHeir(world, "final_keep"),
   exec: (world) => world,
   probe: (world) => toHeir({ ...world, probeAnswered: false, isProbeSent: true }, "probe"),
@@ -112,7 +119,7 @@ const HEIR_EFFECTS: Record<HeirEffect, (world: World) => World> = {
   rehearse: (world) => world,
   send_rehearsed: (world) => toHolder(world, "rehearsed"),
   take_descriptors: (world) => world,
-  send_got: (world) => toHolder(world, "described"),
+  send_got: (world) => toHolder(world, "got"),
   stand_by: (world) => world,
   send_standing: (world) => toHolder(world, "standing"),
   adopt: (world) => world,
