@@ -327,13 +327,14 @@ export class Holder {
   }
 
   private decide(): void {
-    const { goal, survivor, pauseMsMax, known } = this.options;
+    const { goal, way, survivor, pauseMsMax, known } = this.options;
+    const isInPlace = way === "in_place"; // Also where this is the dry run of one.
     const startedAtMs = monotonicMs();
-    if (goal === "promote") survivor.standby?.changes();
-    else survivor.difference();
+    if (isInPlace || survivor.standby === undefined) survivor.difference();
+    else survivor.standby.changes();
     const differenceMs = monotonicMs() - startedAtMs;
     const startMs = known?.phases_ms.start ?? this.phases.start ?? 0;
-    const exchangeMs = goal === "promote" ? TIMES_MS.exchange : startMs + TIMES_MS.exchange;
+    const exchangeMs = isInPlace ? startMs + TIMES_MS.exchange : TIMES_MS.exchange;
     this.predictedMs = Math.round((2 * differenceMs + exchangeMs) * 1000) / 1000;
     if (goal === "rehearse") return this.on("stay");
     if (pauseMsMax !== undefined && this.predictedMs > pauseMsMax) {

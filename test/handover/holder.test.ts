@@ -16,6 +16,8 @@ import {
   sendDescriptors,
 } from "../../lib/sys/index.ts";
 
+const SLOW_START_MS = 200;
+
 let stack: DisposableStack;
 beforeEach(() => void (stack = new DisposableStack()));
 afterEach(() => stack.dispose());
@@ -156,4 +158,40 @@ test("in the pause nobody waits for a batch's answer: nothing is described anew"
   heir.say({ type: "refused", reason: "enough" });
   while (heir.ends.length === 0) await heir.turns();
   expect(heir.ends).toMatchObject([{ kind: "failed", reason: "enough" }]);
+});
+
+test.each([
+  ["a promotion, its dry run", true, "promote", "changes"],
+  ["a promotion of one for whom nobody stands by", false, "promote", "difference"],
+  ["an update in place, its dry run", true, "in_place", "difference"],
+] as const)(
+  "the pause is predicted by what is done in it: %s",
+  async (_, stands, way, measured) => {
+    const asked = new Asked(stands);
+    const heir = new Played(asked, "rehearse", way);
+    await Bun.sleep(SLOW_START_MS);
+    heir.hello();
+    await heir.prepare();
+    while (heir.ends.length === 0) await heir.turns();
+    const [end] = heir.ends;
+    expect(end?.kind).toBe("rehearsed");
+    const trials = asked.calls.filter((call) => call === "changes" || call === "difference");
+    expect(trials).toEqual([measured]);
+    const { phases_ms: phases, pause_ms: pause } = end!.report;
+    // Only in place does everybody wait for the start of the new program.
+    expect(pause.predicted! > phases.start!).toBe(way === "in_place");
+  },
+);
+
+test("a promotion of one for whom nobody stands by is predicted by all that it hands over", async () => {
+  const asked = new Asked(false);
+  const heir = new Played(asked, "promote", "promote");
+  heir.hello();
+  await heir.prepare();
+  await heir.hears("final");
+  expect(asked.calls.filter((call) => ["difference", "pause"].includes(call))).toEqual([
+    "difference",
+    "pause",
+    "difference",
+  ]);
 });
