@@ -55,7 +55,8 @@ function adoptPart(part: ClientParts, areBound: boolean, daemon: Adopting): void
   }
   const client = clients[connection];
   if (client === undefined) return;
-  client.isIgnored = part.isIgnored;
+  // One whose ring cannot be had stays ignored, whatever it was before.
+  client.isIgnored ||= part.isIgnored;
   const isWhole = client.outbox.restore(part.output, part.sentBytes);
   if (!isWhole || !daemon.restoreInput(client, part.input)) daemon.gone(client);
 }

@@ -101,7 +101,7 @@ export function storeHeir(parts: HeirParts): Heir {
       refuseStrangers(head.clients, standing.keys(), daemon.store);
       for (const client of head.clients) standing.set(client.connection, client);
       daemon.adopt(clients, true);
-      refuseLostRings(clients, (connection) => daemon.client(connection)?.isIgnored ?? true);
+      refuseLostRings(clients, daemon, hypervisor);
       daemon.traffic = (client, isTouched) => {
         const key = standing.get(client.connection)?.key ?? "";
         if (!adoption.touch(key, isTouched)) daemon.traffic = undefined;
@@ -214,14 +214,20 @@ function dismiss({ daemon, standing }: Taken, gone: readonly string[]): void {
   }
 }
 
-/** A ring that the program before us served and that cannot be mapped again ends the update. */
+/**
+ * A ring that the program before us served and that cannot be mapped again ends the update, unless
+ * its domain has ended meanwhile.
+ */
 function refuseLostRings(
   clients: readonly ClientParts[],
-  isLost: (connection: number) => boolean,
+  daemon: Pick<StoreDaemon, "client">,
+  hypervisor: Pick<Hypervisor, "conditionOf">,
 ): void {
-  const lost = clients.filter(
-    ({ kind, isIgnored, connection }) => kind === "ring" && !isIgnored && isLost(connection),
-  );
+  const lost = clients.filter(({ kind, isIgnored, connection, domid }) => {
+    if (kind !== "ring" || isIgnored || daemon.client(connection)?.isIgnored === false)
+      return false;
+    return hypervisor.conditionOf(domid)?.isDying === false;
+  });
   if (lost.length === 0) return;
   const names = lost.map(({ domid }) => domid).join(", ");
   throw new RefusedError(`Cannot adopt the store: no ring can be had of domain ${names}`);

@@ -2,17 +2,11 @@
 // list it was given and the pause, nothing is lost, twice or somebody else's.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { NO_REPORT, type Survivor } from "../../lib/handover/index.ts";
-import { EVENT_TIMEOUT_MS, FileHypervisor, StoreDaemon } from "../../lib/store-daemon/index.ts";
-import { storeHeir } from "../../lib/store-daemon/live-heir.ts";
-import { storeSurvivor } from "../../lib/store-daemon/live-survivor.ts";
-import type { Running } from "../../lib/store-daemon/running.ts";
-import { createGrowingMemory, duplicate, type Fd, Loop } from "../../lib/sys/index.ts";
+import { HandoverHere } from "../helpers/handover-here.ts";
 import { unitRandom } from "../helpers/pieces.ts";
 import { makeDomain, StoreGuest } from "../helpers/store-guest.ts";
-import { DaemonHere, PeerHere, request } from "../helpers/store-in-process.ts";
+import { type PeerHere, request } from "../helpers/store-in-process.ts";
 import { OP } from "../helpers/store-wire.ts";
-import { temporaryFolder } from "../helpers/temporary.ts";
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const ROUNDS = 20;
@@ -23,108 +17,8 @@ let stack: DisposableStack;
 beforeEach(() => void (stack = new DisposableStack()));
 afterEach(() => stack.dispose());
 
-/** An old daemon and a new one, and what went over between them so far. */
-class Handover {
-  readonly first: DaemonHere;
-  readonly shim = stack.use(temporaryFolder()).path;
-  readonly traffic = new Map<string, boolean>();
-  private readonly survivor: Survivor;
-  private readonly carried = new Map<string, Fd>();
-  private readonly loop = stack.use(new Loop());
-  private served: Running | undefined;
-  private readonly heir = storeHeir({
-    loop: this.loop,
-    makeDaemon: ({ memory, hypervisor }, openStore) =>
-      new StoreDaemon({
-        loop: this.loop,
-        hypervisor,
-        memory,
-        openStore,
-        ownDomid: 0,
-        eventTimeoutMs: EVENT_TIMEOUT_MS,
-        control: () => ({ error: "EINVAL" }),
-        log: () => undefined,
-        logging: () => undefined,
-        logSwitches: () => undefined,
-      }),
-    openHypervisor: (events) => new FileHypervisor(this.shim, events?.fd),
-    pidFilePath: undefined,
-    onServing: (running) => {
-      this.served = running;
-      running.daemon.resume();
-      return this.survivor;
-    },
-  });
-
-  constructor() {
-    const memory = stack.use(createGrowingMemory("first", 256 * 1024));
-    this.first = stack.use(new DaemonHere({ arena: memory, shim: this.shim, isNew: true }));
-    const { daemon, loop, hypervisor } = this.first;
-    daemon.resume();
-    const rest = { listeners: [], pidFile: undefined, asker: undefined };
-    this.survivor = storeSurvivor({
-      running: { loop, memory, hypervisor, daemon, ...rest },
-      makeDaemon: () => {
-        throw new Error("The old daemon does not come back here");
-      },
-      leave: () => undefined,
-    });
-  }
-
-  private take(all: ReturnType<Survivor["descriptors"]>): void {
-    for (const { key, fd } of all) this.carried.set(key, duplicate(fd.number, key));
-  }
-
-  private adoption(difference: Uint8Array, gone: readonly string[]) {
-    const touch = (key: string, isTouched: boolean): boolean => {
-      this.traffic.set(key, isTouched);
-      return true;
-    };
-    return { difference, gone, descriptors: this.carried, touch, touched: new Set<string>() };
-  }
-
-  standBy(): void {
-    this.take(this.survivor.descriptors());
-    this.heir.standBy!(this.adoption(this.survivor.standby!.roster(), []));
-  }
-
-  /** As it would come to the new one, so that a test can damage it. */
-  changes() {
-    this.survivor.pause();
-    return this.survivor.standby!.changes();
-  }
-
-  adopt({ difference, added, gone }: ReturnType<Handover["changes"]>): void {
-    this.take(added);
-    for (const key of gone) this.carried.delete(key);
-    expect(this.heir.adopt(this.adoption(difference, gone))).toBe(this.survivor.digest());
-  }
-
-  /** The old one is gone from here on, as if its process were. */
-  async serve(): Promise<void> {
-    this.first.daemon.letGo();
-    this.heir.serve({ kind: "updated", report: NO_REPORT });
-    stack.defer(() => {
-      this.served?.daemon.pause();
-      this.served?.daemon.letGo();
-      for (const fd of this.carried.values()) fd[Symbol.dispose]();
-    });
-    await this.turns();
-  }
-
-  /** Of the new one; before it serves it sees that something comes by, and leaves it be. */
-  async turns(): Promise<void> {
-    this.loop.after(5, () => this.loop.stop());
-    await this.loop.run();
-  }
-
-  get problems(): string[] {
-    return this.served?.daemon.store.check() ?? ["nobody serves"];
-  }
-}
-
 test("half a request, an answer nobody reads, one who goes, one who comes, a guest", async () => {
-  const handover = new Handover();
+  const handover = stack.use(new HandoverHere());
   const { first, shim } = handover;
   const [idle, halved, leaver, reader, busy] = Array.from({ length: 5 }, () => first.connect());
   stack.use(idle!);
@@ -151,7 +45,7 @@ test("half a request, an answer nobody reads, one who goes, one who comes, a gue
   const guest = stack.use(new StoreGuest(shim, 7));
   guest.put(request("GET_DOMAIN_PATH", 9, "7\0"));
   await handover.turns();
-  handover.adopt(handover.changes());
+  expect(handover.adopt(handover.changes())).toBe(handover.survivor.digest());
   await handover.serve();
   busy!.send(request("WRITE", 5, "/w\0after").subarray(20));
   idle!.send(request("READ", 6, "/w\0"));
@@ -216,7 +110,7 @@ class Asker {
 test(`clients come, go and ask at any moment (SEED=${SEED})`, async () => {
   const random = unitRandom(SEED);
   for (let round = 0; round < ROUNDS; round++) {
-    const handover = new Handover();
+    using handover = new HandoverHere();
     const { first } = handover;
     let askers = Array.from({ length: CLIENTS }, () => new Asker(first.connect()));
     const step = async (): Promise<void> => {
@@ -235,7 +129,7 @@ test(`clients come, go and ask at any moment (SEED=${SEED})`, async () => {
     handover.standBy();
     // oxlint-disable-next-line no-await-in-loop -- as above.
     for (let done = 0; done < STEPS * random(); done++) await step();
-    handover.adopt(handover.changes());
+    expect(handover.adopt(handover.changes())).toBe(handover.survivor.digest());
     // oxlint-disable-next-line no-await-in-loop -- as above.
     await handover.serve();
     for (const asker of askers) asker.finish();
