@@ -59,17 +59,22 @@ export class Channel implements Disposable {
     this.waiter.watch(pidfd, () => this.peerDied());
   }
 
-  /** A message that the peer can no longer take is dropped: its death will be told. */
-  send(message: Message, fds: readonly Fd[]): void {
-    if (this.isDisposed) return;
+  /**
+   * A message that the peer can no longer take is dropped: its death will be told. False when it
+   * was dropped because the peer, alive, has left no room for it.
+   */
+  send(message: Message, fds: readonly Fd[]): boolean {
+    if (this.isDisposed) return true;
     try {
       const numbers = fds.map(({ number }) => number);
-      sendDescriptors(this.socket, encodeMessage(message), numbers);
+      const hasRoom = sendDescriptors(this.socket, encodeMessage(message), numbers) > 0;
       if (ANSWERED_SOON.has(message.type)) this.waiter.stayAwake?.(AWAKE_MS);
+      return hasRoom;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       const { code } = error.failure;
       if (code !== "EPIPE" && code !== "ECONNRESET") throw error;
+      return true;
     }
   }
 

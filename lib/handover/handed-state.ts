@@ -7,6 +7,7 @@ import { type Fd, processName } from "../sys/index.ts";
 import { CarriedList } from "./carried.ts";
 import type { Channel } from "./channel.ts";
 import { type FinalHead, writeFinal } from "./final-file.ts";
+import type { Message } from "./messages.ts";
 import { SharedPage } from "./shared-page.ts";
 import type { Changes, Survivor } from "./survivor.ts";
 
@@ -42,7 +43,7 @@ export class HandedState implements Disposable {
   /** The next batch of descriptors. False: there are none that were not sent. */
   sendBatch(): boolean {
     const { keys, fds } = this.carried.nextBatch(this.survivor.descriptors());
-    if (keys.length > 0) this.channel.send({ type: "descriptors", keys }, fds);
+    if (keys.length > 0) this.tell({ type: "descriptors", keys }, fds);
     return keys.length > 0;
   }
 
@@ -51,7 +52,7 @@ export class HandedState implements Disposable {
     this.page ??= this.makePage(MARKS_MORE);
     const difference = this.survivor.standby?.roster() ?? new Uint8Array(0);
     using file = writeFinal({ head: this.headOf(listed, "", told), difference });
-    this.channel.send({ type: "stand_by" }, [file, this.page.file]);
+    this.tell({ type: "stand_by" }, [file, this.page.file]);
   }
 
   /** To an heir that stands by; with its end of the probe's connection. */
@@ -91,7 +92,14 @@ export class HandedState implements Disposable {
     const head = this.headOf(rest.listed, digest, rest.told);
     this.head = head;
     this.final = writeFinal({ head, difference: rest.difference });
-    this.channel.send({ type, digest }, [this.final, rest.second]);
+    this.tell({ type, digest }, [this.final, rest.second]);
+  }
+
+  /** Without any of it the heir cannot take over. Throws RefusedError. */
+  private tell(message: Message, fds: readonly Fd[]): void {
+    if (this.channel.send(message, fds)) return;
+    const why = `the new program does not read, and there is no room for "${message.type}"`;
+    throw new RefusedError(`Cannot hand over: ${why}`);
   }
 
   /** Sends those that were not sent yet. */
@@ -99,7 +107,7 @@ export class HandedState implements Disposable {
     for (;;) {
       const { keys, fds } = this.carried.nextBatch(added);
       if (keys.length === 0) break;
-      this.channel.send({ type: "descriptors", keys }, fds);
+      this.tell({ type: "descriptors", keys }, fds);
     }
     return { descriptors: this.carried.list(added), gone };
   }

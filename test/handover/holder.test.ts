@@ -1,7 +1,12 @@
 // The holder's side alone: the heir is the test, so that what it says and when is in its hands.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { loopWaiter, type Survivor, type Way } from "../../lib/handover/index.ts";
+import {
+  type CarriedDescriptor,
+  loopWaiter,
+  type Survivor,
+  type Way,
+} from "../../lib/handover/index.ts";
 import type { Goal, HolderEnd } from "../../lib/handover/holder-options.ts";
 import { Holder } from "../../lib/handover/holder.ts";
 import { decodeMessage, encodeMessage, type Message } from "../../lib/handover/messages.ts";
@@ -25,12 +30,16 @@ afterEach(() => stack.dispose());
 /** A program without state, and what it was asked. */
 class Asked {
   readonly calls: string[] = [];
-  readonly carried = [{ key: "first", fd: stack.use(createMemfd("first")) }];
+  readonly carried = [this.file("first")];
 
   private readonly stands: boolean;
 
   constructor(stands: boolean) {
     this.stands = stands;
+  }
+
+  file(key: string): CarriedDescriptor {
+    return { key, fd: stack.use(createMemfd(key)) };
   }
 
   survivor(): Survivor {
@@ -147,7 +156,7 @@ test("in the pause nobody waits for a batch's answer: nothing is described anew"
   heir.hello();
   await heir.prepare();
   // It connects after the heir was told for whom to stand by.
-  asked.carried.push({ key: "late", fd: stack.use(createMemfd("late")) });
+  asked.carried.push(asked.file("late"));
   await heir.hears("final");
   const { describe } = heir.holder.report().phases_ms;
   const before = [...asked.calls];
@@ -195,3 +204,23 @@ test("a promotion of one for whom nobody stands by is predicted by all that it h
     "difference",
   ]);
 });
+
+const MANY = 64 * 40;
+
+test("an heir that does not read what it is told in the pause is named so at once", async () => {
+  const asked = new Asked(true);
+  const heir = new Played(asked, "promote", "promote");
+  heir.hello();
+  await heir.prepare();
+  // More batches than its line has room for, at the same time.
+  const { fd } = asked.file("one of many");
+  for (let key = 0; key < MANY; key++) asked.carried.push({ key: `${key}`.padStart(600), fd });
+  while (heir.ends.length === 0) await heir.turns();
+  expect(heir.ends).toMatchObject([
+    {
+      kind: "failed",
+      reason: expect.stringMatching(/does not read, and there is no room for "descriptors"$/),
+    },
+  ]);
+  expect(asked.calls.at(-1)).toBe("resume");
+}, 30_000);
