@@ -371,6 +371,7 @@ export class HeirSide {
     this.deadline?.cancel();
     this.channel[Symbol.dispose]();
     this.taken.endShared();
+    this.final = undefined;
     this.afterShared();
   }
 

@@ -66,9 +66,14 @@ export class TakenState {
     return this.isShared;
   }
 
-  /** The old program has left: nobody looks at the marks any more. */
+  /**
+   * The old program has left: nobody looks at the marks any more. Whose they were is forgotten; the
+   * descriptors are the heir's.
+   */
   endShared(): void {
     this.isShared = false;
+    this.claimed.clear();
+    this.places.clear();
     this.page?.[Symbol.dispose]();
     this.page = undefined;
   }

@@ -108,6 +108,7 @@ export function storeHeir(parts: HeirParts): Heir {
       };
       const asker = head.asker ?? undefined;
       running = { loop, memory, hypervisor, listeners, daemon, asker, pidFile };
+      taken = undefined; // Who was handed over is of use to the marks alone, as long as they are.
       return daemon.store.digest();
     },
     probe: storeProbe,
@@ -142,7 +143,7 @@ function begin(
 
 function partsOf(client: LiveClient, adoption: Adoption): Omit<ClientParts, "input" | "output"> {
   const { connection, key, domid, port, sent_bytes: sentBytes, is_ignored: isIgnored } = client;
-  const rest = { connection, domid, port, sentBytes, isIgnored };
+  const rest = { connection, domid, port, ring: client.ring ?? undefined, sentBytes, isIgnored };
   if (key === null) return { ...rest, kind: "ring", socket: undefined };
   const socket = carriedFd(adoption, key);
   const isTouched = adoption.touched.has(key);
