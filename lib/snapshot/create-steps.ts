@@ -31,8 +31,9 @@ import {
 import { diskTitle, type PlannedEmulator } from "./group-plan.ts";
 import { checkTaken, internalAction, takeBack, takeBackWithoutQemu } from "./internal-disk.ts";
 import { memorySteps } from "./memory.ts";
+import { goOn } from "./go-on.ts";
 import { isGone, type Monitor } from "./monitor.ts";
-import { goOn, pause, problemOfAgent, unknownCommands } from "./pause.ts";
+import { pause, problemOfAgent, unknownCommands } from "./pause.ts";
 import { SnapshotRefusal } from "./refusal.ts";
 import type { SavedMemory } from "./saved-memory.ts";
 import type { Running, StepContext } from "./step-context.ts";
@@ -171,7 +172,7 @@ function pauseStep(
   running: Running,
   around: { readonly clocks: Map<string, number>; readonly saved: SavedMemory | undefined },
 ): Step {
-  const { emulator, monitor } = running;
+  const { emulator } = running;
   const { clocks, saved } = around;
   return {
     name: `pause ${emulator.name}`,
@@ -183,13 +184,13 @@ function pauseStep(
       clocks.set(emulator.name, performance.now());
       await pause({ ...running, limits }, saved);
     },
-    cancel: () => withoutQemuIfGone(monitor, (one) => goOn({ emulator, monitor: one, limits })),
+    cancel: () => goOn({ ...running, limits }),
   };
 }
 
 /** Its failure comes too late to undo anything for: it is tried once more, and then an operator. */
 function goOnStep(context: StepContext, running: Running, clocks: Map<string, number>): Step {
-  const { emulator, monitor } = running;
+  const { emulator } = running;
   const { limits, onPaused } = context;
   let failure: unknown;
   return {
@@ -204,8 +205,7 @@ function goOnStep(context: StepContext, running: Running, clocks: Map<string, nu
       if (sinceMs !== undefined) onPaused(emulator.name, performance.now() - sinceMs);
     },
     async commit() {
-      if (failure === undefined) return;
-      await withoutQemuIfGone(monitor, (one) => goOn({ emulator, monitor: one, limits }));
+      if (failure !== undefined) await goOn({ ...running, limits });
     },
     cancel() {}, // The step that paused it does it.
   };

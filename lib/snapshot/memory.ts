@@ -15,9 +15,9 @@ import * as v from "valibot";
 import { createNewFile, type NewFile, writeFully } from "../sys/index.ts";
 import type { Step } from "../transition/index.ts";
 import type { Running, StepContext } from "./step-context.ts";
+import { eachInAnyCase, goOn } from "./go-on.ts";
 import type { CreatePlan, PlannedEmulator } from "./group-plan.ts";
 import { isGone, isRefused, type Monitor } from "./monitor.ts";
-import { goOn } from "./pause.ts";
 import { removeFile } from "./replaced-file.ts";
 import { SnapshotRefusal } from "./refusal.ts";
 import { SavedMemory, savedMemoryStep } from "./saved-memory.ts";
@@ -103,8 +103,10 @@ function beginStep(context: StepContext, { emulator, monitor }: Running, receive
     commit: () => setCapability(monitor, false),
     async cancel() {
       receiver.close();
-      await stopMigration(monitor);
-      await goOn({ emulator, monitor, limits: context.limits }); // It may have been stopped early.
+      await eachInAnyCase([
+        () => stopMigration(monitor),
+        () => goOn({ emulator, monitor, limits: context.limits }), // It may be stopped already.
+      ]);
     },
   };
 }

@@ -61,6 +61,9 @@ export const isRefused = (error: unknown): error is MonitorError =>
 export const isGone = (error: unknown): error is MonitorError =>
   error instanceof MonitorError && error.failure === "gone";
 
+export const isLost = (error: unknown): error is MonitorError =>
+  error instanceof MonitorError && error.failure === "lost";
+
 /** The same monitor in words. */
 export function describeMonitor(address: MonitorAddress): string {
   if (address.kind === "qmp") return `QMP socket "${address.path}"`;

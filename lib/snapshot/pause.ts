@@ -1,5 +1,5 @@
 // Guests that stand still while several of them switch: frozen by their agent where there is one,
-// then stopped; and that all go on afterwards.
+// then stopped. How they go on afterwards is in go-on.ts.
 //
 // The guest agent makes the guest's file systems clean on disk. It does not hold back what writes
 // to a disk directly, so the guest is stopped as well: only then is the order of writes kept over
@@ -9,14 +9,14 @@
 import * as v from "valibot";
 import { queryStatus } from "./block-facts.ts";
 import type { PlannedEmulator } from "./group-plan.ts";
-import { isGone, isRefused, type Monitor, MonitorError } from "./monitor.ts";
+import { isRefused, type Monitor, MonitorError } from "./monitor.ts";
 import type { MonitorLimits } from "./open-monitor.ts";
 import { connectGuestAgent } from "./qmp-client.ts";
 import type { SavedMemory } from "./saved-memory.ts";
-import { pauseDomain, unpauseDomain } from "./xl-toolstack.ts";
+import { pauseDomain } from "./xl-toolstack.ts";
 
 /** A guest's file systems may have much to write first; Windows gives up at 10 s by itself. */
-const FREEZE_MS = 15_000;
+export const FREEZE_MS = 15_000;
 
 export interface Paused {
   readonly emulator: PlannedEmulator;
@@ -56,26 +56,8 @@ export async function pause(
 }
 
 /** Only the hypervisor can stop the processors of a guest of libxl. */
-const domainOf = ({ address }: PlannedEmulator): number | undefined =>
+export const domainOf = ({ address }: PlannedEmulator): number | undefined =>
   address?.kind === "libxl" ? address.domid : undefined;
-
-/** Lets the guest go on, if it was running before and is paused now. */
-export async function goOn({ emulator, monitor, limits }: Paused): Promise<void> {
-  if (!emulator.was_running) return;
-  const domid = domainOf(emulator);
-  if (monitor !== undefined) {
-    try {
-      const status = await queryStatus(monitor);
-      if (status === "paused" || status === "postmigrate") await monitor.execute("cont");
-      if (emulator.guest_agent !== null) await thaw(emulator.guest_agent, limits);
-    } catch (error) {
-      if (!isGone(error)) throw error; // A guest that ended needs nothing more.
-    }
-  }
-  if (domid === undefined || !emulator.pauses) return;
-  await monitor?.release(); // As in saveAndPause: xl unpause talks to QEMU as well.
-  await unpauseDomain(domid);
-}
 
 /** A moment in which a guest writes nothing. It goes on only if it was running. */
 export class Standstill {
@@ -106,15 +88,8 @@ async function statusIfGuest(monitor: Monitor): Promise<string | undefined> {
   }
 }
 
-async function thaw(path: string, limits: MonitorLimits): Promise<void> {
-  await withAgent(path, limits, async (agent) => {
-    const status = await agent.execute("guest-fsfreeze-status");
-    if (status === "frozen")
-      await agent.execute("guest-fsfreeze-thaw", undefined, { timeoutMs: FREEZE_MS });
-  });
-}
-
-async function withAgent<T>(
+/** Throws MonitorError. */
+export async function withAgent<T>(
   path: string,
   limits: MonitorLimits,
   use: (agent: Monitor) => Promise<T>,

@@ -1,7 +1,13 @@
 // What every recovery has in common.
 
-import { messageOf } from "./emulator.ts";
-import { isGone, type Monitor, type MonitorAddress } from "./monitor.ts";
+import { messageOf, STOPPED } from "./emulator.ts";
+import {
+  describeMonitor,
+  isGone,
+  type Monitor,
+  type MonitorAddress,
+  MonitorError,
+} from "./monitor.ts";
 import { type MonitorLimits, openMonitor } from "./open-monitor.ts";
 
 /**
@@ -30,6 +36,20 @@ export async function reach(
     if (isGone(error)) return undefined;
     throw error; // Somebody is there and does not talk to us: nothing can be decided.
   }
+}
+
+/** In place of one that somebody else has, or that hangs: it was asked, and is not asked again. */
+export function unreachable(address: MonitorAddress | null): Monitor {
+  const name = address === null ? STOPPED : describeMonitor(address);
+  return {
+    name,
+    execute: (command) => {
+      const what = `Cannot use ${name}: ${command} was not asked`;
+      return Promise.reject(new MonitorError(what, { failure: "busy" }));
+    },
+    release: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  };
 }
 
 /** Goes on with the others when one fails. */

@@ -9,6 +9,7 @@ import { finishClone, undoClone } from "./clone-disk.ts";
 import { applyToConfig } from "./config-step.ts";
 import { messageOf } from "./emulator.ts";
 import { isExternal, stateOf, switchBack, unstage } from "./external-disk.ts";
+import { goOn } from "./go-on.ts";
 import { type CreatePlan, diskTitle, type PlannedEmulator } from "./group-plan.ts";
 import { newIds, snapshotsOf, takeBack, takeBackWithoutQemu } from "./internal-disk.ts";
 import { finishDelete, recoverRevert } from "./recover-forward.ts";
@@ -20,11 +21,16 @@ import {
   readJournal,
 } from "./journal-file.ts";
 import { SnapshotRefusal } from "./refusal.ts";
-import { attempt, type Context, reach, type RecoverResult } from "./recover-context.ts";
+import {
+  attempt,
+  type Context,
+  reach,
+  type RecoverResult,
+  unreachable,
+} from "./recover-context.ts";
 import { removeMemory, stopMigration } from "./memory.ts";
 import type { Monitor } from "./monitor.ts";
 import type { MonitorLimits } from "./open-monitor.ts";
-import { goOn } from "./pause.ts";
 import { readQcow2 } from "./qcow2-image.ts";
 import { forgetReplaced } from "./replaced-file.ts";
 import { waitForSave } from "./xl-toolstack.ts";
@@ -103,11 +109,14 @@ async function recoverCreate(plan: CreatePlan, context: Context): Promise<Recove
     for (const emulator of plan.emulators) {
       const { address, memory } = emulator;
       if (memory !== null && address?.kind === "libxl") {
-        await attempt(failed, () => waitForSave(address.domid, limits.replyMs));
+        const isOver = await attempt(failed, () => waitForSave(address.domid, limits.replyMs));
+        if (!isOver) continue; // Its QEMU and its processors are in the hands of xl.
       }
-      await attempt(failed, async () => {
-        reached.push({ emulator, monitor: await reach(emulator.address, limits) });
+      const isReached = await attempt(failed, async () => {
+        reached.push({ emulator, monitor: await reach(address, limits) });
       });
+      // What needs no monitor can be done all the same: it is not left paused or frozen.
+      if (!isReached) reached.push({ emulator, monitor: unreachable(address) });
     }
     if (failed.length > 0) throw new SnapshotRefusal(failed.join("; "));
     const isWhole = context.isSwitched || (await areAllTaken(plan, reached));

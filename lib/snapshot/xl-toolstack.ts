@@ -21,10 +21,19 @@ export type DomainState = "running" | "paused" | "suspended" | "ended";
 
 export const hasXl = (): boolean => Bun.which("xl") !== null;
 
+/**
+ * What find_domain and list_domains of tools/xl say of a domain that is not there. They end with
+ * the same status when they could not ask.
+ */
+const NO_SUCH_DOMAIN = /Domain '.*' does not exist|is an invalid domain identifier/;
+
 /** By domain id or name; undefined: there is no such domain. Throws SnapshotRefusal. */
 export async function domainState(domain: number | string): Promise<DomainState | undefined> {
   const { status, output } = await start(["list", String(domain)]);
-  if (status !== 0) return undefined;
+  if (status !== 0) {
+    if (NO_SUCH_DOMAIN.test(output)) return undefined;
+    throw refusalOf("list", status, output);
+  }
   const state = parseState(output);
   if (state === undefined) throw new SnapshotRefusal(`xl list shows no state of domain ${domain}`);
   return state;
@@ -43,10 +52,15 @@ export function parseState(text: string): DomainState | undefined {
 /** Runs xl to its end, and gives what it said. Throws SnapshotRefusal with that. */
 export async function runXl(words: readonly string[], input?: XlInput): Promise<string> {
   const { status, output } = await start(words, input);
-  const said = output.trim().split("\n").slice(-TOLD_LINES_MAX).join("; ");
-  if (status === 0) return said;
-  throw new SnapshotRefusal(`xl ${words[0] ?? ""} ended with ${status}: ${said}`);
+  if (status === 0) return lastLines(output);
+  throw refusalOf(words[0] ?? "", status, output);
 }
+
+const lastLines = (output: string): string =>
+  output.trim().split("\n").slice(-TOLD_LINES_MAX).join("; ");
+
+const refusalOf = (word: string, status: number, output: string): SnapshotRefusal =>
+  new SnapshotRefusal(`xl ${word} ended with ${status}: ${lastLines(output)}`);
 
 /** Writes xl's standard input. It may end early, when xl reads no more. */
 export type XlInput = (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>;
@@ -110,18 +124,37 @@ export const pauseDomain = (domid: number): Promise<void> => runAndLook("pause",
 /**
  * Lets a guest go on that was paused, or left suspended by an xl save that was killed. Nobody may
  * hold QEMU's monitor: libxl tells the QEMU of an HVM guest to go on first, and waits a minute.
+ * Throws SnapshotRefusal, which names what to do.
  */
 export async function unpauseDomain(domain: number | string): Promise<void> {
-  const state = await domainState(domain);
-  if (state === "paused") await runAndLook("unpause", domain, "paused");
-  if (state !== "suspended") return;
+  const unpause = `xl unpause ${domain}`;
+  let state = await orByHand(unpause, domainState(domain));
+  if (state === "suspended") {
+    state = await orByHand(`xl destroy ${domain}, and start it again`, resume(domain));
+  }
+  if (state === "paused") await orByHand(unpause, runAndLook("unpause", domain, "paused"));
+}
+
+async function orByHand<T>(way: string, done: Promise<T>): Promise<T> {
+  try {
+    return await done;
+  } catch (error) {
+    if (!(error instanceof SnapshotRefusal)) throw error;
+    throw new SnapshotRefusal(`${error.message}: ${way}`, { cause: error });
+  }
+}
+
+/** What it is then: xl save -p pauses a guest before it resumes it, and can die in between. */
+async function resume(domain: number | string): Promise<DomainState | undefined> {
   try {
     await runXl(["resume", String(domain)]); // Since Xen 4.20.
   } catch (error) {
     if (!(error instanceof SnapshotRefusal)) throw error;
-    const way = `xl destroy ${domain}, and start it again`;
-    throw new SnapshotRefusal(`domain ${domain} is left suspended: ${error.message}: ${way}`);
+    throw new SnapshotRefusal(`domain ${domain} is left suspended: ${error.message}`);
   }
+  const state = await domainState(domain);
+  if (state !== "suspended") return state;
+  throw new SnapshotRefusal(`domain ${domain} is still suspended after xl resume`);
 }
 
 /** xl pause and xl unpause end with 0 whatever became of them. */

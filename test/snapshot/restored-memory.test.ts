@@ -61,7 +61,8 @@ async function stage(folder: string, status: number) {
   const xl = `#!/bin/sh
 echo "$@" >>"${folder}/calls"
 case $1 in
-list) [ -e "${folder}/domain" ] && echo "hvm40  3  39  1  $(cat "${folder}/domain")  1.0" ;;
+list) [ -e "${folder}/domain" ] || { echo "Error: Domain '$2' does not exist." >&2; exit 1; }
+  echo "hvm40  3  39  1  $(cat "${folder}/domain")  1.0" ;;
 restore) cat "$3" >"${folder}/received"; echo "no memory left" >&2
   [ ${status} = 0 ] && echo "--p---" >"${folder}/domain"; exit ${status} ;;
 unpause) echo "-b----" >"${folder}/domain" ;;

@@ -1,56 +1,13 @@
 // Guests of libxl that are held and go on, as far as it goes without Xen: a real QEMU, and an "xl"
-// that does as the real one does for an HVM guest: `unpause` tells QEMU to go on first, over the
-// one monitor, leaves the guest paused where it is not greeted, and ends with 0 all the same.
+// that does as the real one does.
 
 import { expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { goOn } from "../../lib/snapshot/go-on.ts";
 import { openMonitor } from "../../lib/snapshot/open-monitor.ts";
-import { goOn, pause } from "../../lib/snapshot/pause.ts";
+import { pause } from "../../lib/snapshot/pause.ts";
 import { LIMITS, startGuest } from "../helpers/disk-guest.ts";
+import { stageXl } from "../helpers/fake-xl.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
-
-const XL = `
-import { connect } from "node:net";
-import { readFileSync, writeFileSync } from "node:fs";
-const [folder, qmp] = [import.meta.dir, process.env.QMP_OF_XL];
-const become = (state) => writeFileSync(folder + "/state", state);
-switch (process.argv[2]) {
-case "list":
-  console.log("hvm40  7  39  1  " + readFileSync(folder + "/state", "utf8") + "  1.0");
-  break;
-case "pause":
-  if (qmp !== "ignored") become("--p---");
-  break;
-case "unpause": {
-  const socket = connect(qmp);
-  const timer = setTimeout(() => {
-    console.error("libxl: error: Domain 7:Timeout waiting for QMP");
-    process.exit(0);
-  }, 1000);
-  socket.once("data", () => {
-    clearTimeout(timer);
-    become("-b----");
-    socket.destroy();
-  });
-}
-}
-`;
-
-function stage(folder: string, qmp: string) {
-  writeFileSync(join(folder, "xl"), `#!${process.execPath}\n${XL}`, { mode: 0o755 });
-  writeFileSync(join(folder, "state"), "-b----");
-  const before = process.env["PATH"];
-  process.env["PATH"] = `${folder}:${before}`;
-  process.env["QMP_OF_XL"] = qmp;
-  return {
-    state: () => readFileSync(join(folder, "state"), "utf8"),
-    [Symbol.dispose]() {
-      process.env["PATH"] = before;
-      delete process.env["QMP_OF_XL"];
-    },
-  };
-}
 
 const emulatorAt = (path: string) => ({
   name: "hvm40",
@@ -65,7 +22,7 @@ const emulatorAt = (path: string) => ({
 test("an HVM guest goes on: xl has the monitor while it unpauses, then we again", async () => {
   using own = temporaryFolder();
   await using guest = await startGuest({ folder: own.path, name: "g", disks: [], isRunning: true });
-  using xl = stage(own.path, guest.qmp);
+  using xl = stageXl(own.path, guest.qmp);
   const emulator = emulatorAt(guest.qmp);
   const monitor = await openMonitor(emulator.address, LIMITS);
   await pause({ emulator, monitor, limits: LIMITS }, undefined);
@@ -79,7 +36,7 @@ test("an HVM guest goes on: xl has the monitor while it unpauses, then we again"
 test("a guest that stays paused, or is not paused, although xl ends with 0 is told", async () => {
   using own = temporaryFolder();
   await using guest = await startGuest({ folder: own.path, name: "g", disks: [], isRunning: true });
-  using xl = stage(own.path, guest.qmp);
+  using xl = stageXl(own.path, guest.qmp);
   const emulator = emulatorAt(guest.qmp);
   const other = await openMonitor(emulator.address, LIMITS); // It keeps the monitor from xl.
   await pause({ emulator, monitor: undefined, limits: LIMITS }, undefined);
