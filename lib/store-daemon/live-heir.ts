@@ -143,7 +143,7 @@ function begin(
 
 function partsOf(client: LiveClient, adoption: Adoption): Omit<ClientParts, "input" | "output"> {
   const { connection, key, domid, port, sent_bytes: sentBytes, is_ignored: isIgnored } = client;
-  const rest = { connection, domid, port, ring: client.ring ?? undefined, sentBytes, isIgnored };
+  const rest = { connection, domid, port, sentBytes, isIgnored };
   if (key === null) return { ...rest, kind: "ring", socket: undefined };
   const socket = carriedFd(adoption, key);
   const isTouched = adoption.touched.has(key);
