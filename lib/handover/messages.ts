@@ -11,7 +11,8 @@
 //   copy          digest                                 the copy
 //   rehearsed     digest, duration                       -
 //   descriptors   keys                                   one for each key
-//   got           count                                  -
+//   got           count, of no use any more: older       -
+//                 programs of this protocol need it
 //   stand_by      -                                      a final file, the shared page
 //   standing      -                                      -
 //   final         digest                                 the final file, an end of the probe

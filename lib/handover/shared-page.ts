@@ -3,8 +3,12 @@
 // requests and replies it cannot account for.
 //
 //   +0     magic "AHND"          +8    the word (machine.ts)
-//   +4     version, 1            +12   number of descriptors
-//   +64    a byte for each descriptor, in the order of the final list: 1 once it was touched
+//   +4     version, 1            +12   number of marks
+//   +64    the marks, a byte each: 1 once the descriptor was touched
+//
+// They stand in the order in which the heir is told of the descriptors: first those that it stands
+// by for, then those of the final list. There are more marks than descriptors, as nobody knows how
+// many will come in between.
 
 import { assert, RefusedError } from "../base/index.ts";
 import { createMemfd, Fd, mapShared, resizeFile, type SharedMemory, statOf } from "../sys/index.ts";
@@ -26,30 +30,30 @@ export class SharedPage implements Disposable {
     this.memory = memory;
   }
 
-  static create(descriptors: number): SharedPage {
+  static create(marks: number): SharedPage {
     const file = createMemfd("agent-handover");
-    resizeFile(file, Math.ceil((MARKS_AT + descriptors) / PAGE_BYTES) * PAGE_BYTES);
+    resizeFile(file, Math.ceil((MARKS_AT + marks) / PAGE_BYTES) * PAGE_BYTES);
     const memory = mapShared(file, "write");
     memory.words[VERSION_AT] = VERSION;
-    memory.words[COUNT_AT] = descriptors;
+    memory.words[COUNT_AT] = marks;
     memory.words[MAGIC_AT] = MAGIC;
     return new SharedPage(file, memory);
   }
 
   /** Throws RefusedError for a file that is no such page. The page owns the descriptor. */
-  static open(file: Fd, descriptors: number): SharedPage {
+  static open(file: Fd, marks: number): SharedPage {
     const { size } = statOf(file.number);
-    if (size < MARKS_AT + descriptors || size % PAGE_BYTES !== 0) {
-      throw new RefusedError(`Cannot use the shared page: ${size} bytes for ${descriptors} marks`);
+    if (size < MARKS_AT + marks || size % PAGE_BYTES !== 0) {
+      throw new RefusedError(`Cannot use the shared page: ${size} bytes for ${marks} marks`);
     }
     const page = new SharedPage(file, mapShared(file, "write"));
     const { words } = page.memory;
     if (words[MAGIC_AT] !== MAGIC || words[VERSION_AT] !== VERSION) {
       throw new RefusedError("Cannot use the shared page: it is no handover page of version 1");
     }
-    if (words[COUNT_AT] !== descriptors) {
+    if (words[COUNT_AT] !== marks) {
       const found = `found one for ${words[COUNT_AT]}`;
-      throw new RefusedError(`Cannot use the shared page: wanted ${descriptors} marks, ${found}`);
+      throw new RefusedError(`Cannot use the shared page: wanted ${marks} marks, ${found}`);
     }
     return page;
   }

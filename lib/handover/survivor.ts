@@ -84,6 +84,10 @@ export interface Survivor {
   };
   /** Of the state as it stands after pause(). */
   digest(): Digest;
+  /**
+   * What the heir is asked in the pause. Called before pause(), while clients are served: what it
+   * takes for right is not to depend on what they do until then.
+   */
   probe(): ProbeTalk;
   /**
    * Serves again on what an heir, dead by now, has left in shared memory: an operation that it was

@@ -4,7 +4,7 @@
 // sleeps, nothing of the runtime runs: no promise, no signal handler, no exit of a child process.
 // So this file, and no other under it, awaits: it yields to the runtime when epoll_wait brought
 // nothing (a timeout, or EINTR: a signal came), and at least every YIELD_EVERY_MS under constant
-// load. A signal that arrives in the microseconds between that yield and epoll_wait does not
+// load or while it stays awake, when nothing is what it mostly brings. A signal that arrives in the microseconds between that yield and epoll_wait does not
 // interrupt it; WAIT_MS_MAX bounds the delay. signalfd is no way out: threads of the runtime do not
 // block the signal and would take it.
 //
@@ -94,6 +94,7 @@ export class Loop implements Disposable {
   private eventsSinceCollection = 0;
   private turnEnd: TurnEnd = () => false;
   private hasMore = false;
+  /** 0: it may sleep. */
   private awakeUntilMs = 0;
 
   constructor() {
@@ -228,7 +229,8 @@ export class Loop implements Disposable {
 
   private isBusy(): boolean {
     if (this.pending.length > 0 || this.hasMore) return true;
-    return this.awakeUntilMs > 0 && monotonicMs() < this.awakeUntilMs;
+    if (this.awakeUntilMs > 0 && monotonicMs() >= this.awakeUntilMs) this.awakeUntilMs = 0;
+    return this.awakeUntilMs > 0;
   }
 
   private untilNextTimerMs(): number {
