@@ -1,7 +1,7 @@
 // agent live-update: what is said about an update, as JSON and as lines.
 
 import * as v from "valibot";
-import { describeUnfinished } from "../../lib/store-daemon/index.ts";
+import { describeUnfinished, UnfinishedSchema } from "../../lib/store-daemon/index.ts";
 
 const milliseconds = v.nullable(v.number());
 
@@ -32,23 +32,6 @@ const Outcome = v.variant("kind", [
 ]);
 export type UpdateOutcome = v.InferOutput<typeof Outcome>;
 
-/** What a client is in the middle of: an update of ours carries it. */
-const Unfinished = v.object({
-  connection: v.number(),
-  kind: v.picklist(["socket", "ring"]),
-  domid: v.number(),
-  /** Who connected, and its name; null for rings. */
-  pid: v.nullable(v.number()),
-  program: v.nullable(v.string()),
-  what: v.picklist(["transaction", "request", "output"]),
-  /** Open transactions, or bytes. */
-  amount: v.number(),
-  /** Since the daemon has noticed it. */
-  for_ms: v.number(),
-  /** Those of the stock daemons that cannot take over meanwhile. */
-  blocks: v.array(v.picklist(["c", "oxenstored"])),
-});
-
 const Status = v.object({
   kind: v.literal("status"),
   generation: v.number(),
@@ -58,7 +41,7 @@ const Status = v.object({
   carried: v.record(v.string(), v.number()),
   blocked_by: v.array(v.string()),
   /** The oldest first, a few of them; a daemon of an earlier version does not say. */
-  unfinished: v.optional(v.array(Unfinished), []),
+  unfinished: v.optional(v.array(UnfinishedSchema), []),
   unfinished_count: v.optional(v.number(), 0),
   last: v.nullable(Outcome),
 });

@@ -253,7 +253,6 @@ export class HeirSide {
       const { digest, rehearsalMs } = this;
       this.channel.send({ type: "rehearsed", digest, duration_ms: rehearsalMs }, []);
     },
-    take_descriptors: () => undefined,
     send_got: () => this.channel.send({ type: "got", count: this.taken.arrivedCount }, []),
     stand_by: () => this.standBy(),
     send_standing: () => this.channel.send({ type: "standing" }, []),

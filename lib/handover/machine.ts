@@ -257,7 +257,6 @@ export type HeirEvent =
 export type HeirEffect =
   | "rehearse"
   | "send_rehearsed"
-  | "take_descriptors"
   | "send_got"
   | "stand_by"
   | "send_standing"
@@ -283,7 +282,7 @@ const HEIR_ROWS: readonly HeirRow[] = [
   ["waiting", "copy", "rehearsing", "rehearse"],
   ["rehearsing", "rehearsal_good", "receiving", "send_rehearsed"],
   ["rehearsing", "rehearsal_bad", "ended", "send_refused", "give_up"],
-  ["receiving", "descriptors", "receiving", "take_descriptors", "send_got"],
+  ["receiving", "descriptors", "receiving", "send_got"],
   ["receiving", "stand_by", "standing", "stand_by"],
   ["standing", "standing_good", "receiving", "send_standing"],
   ["standing", "standing_bad", "ended", "send_refused", "give_up"],

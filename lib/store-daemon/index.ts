@@ -16,6 +16,5 @@ export type { StoreStatistics } from "./statistics.ts";
 export { StoreDaemon } from "./store-daemon.ts";
 export type { DaemonOptions } from "./daemon-options.ts";
 export type { AccessLogOptions, TraceOptions } from "./traces.ts";
-export { describeUnfinished } from "./unfinished.ts";
-export type { UnfinishedRow } from "./unfinished.ts";
+export { describeUnfinished, UnfinishedSchema } from "./unfinished.ts";
 export { XenHypervisor } from "./xen-hypervisor.ts";

@@ -36,9 +36,15 @@ import type { Asker } from "./live-parts.ts";
 import type { Running } from "./running.ts";
 import { stockDump } from "./stock-dump.ts";
 import { askForHelp, stockArguments, STOCK_NAME, type StockProgram } from "./stock-program.ts";
-import { isCostly, stateOfRunning, stockTarget } from "./stock-state.ts";
+import {
+  isCostly,
+  stateOfRunning,
+  stockTarget,
+  verifiedDump,
+  withAnswer,
+  writeDump,
+} from "./stock-state.ts";
 import { describeUnfinished, type Unfinished } from "./unfinished.ts";
-import { verifiedDump, withAnswer, writeDump } from "./stock-state.ts";
 
 /** As it was compiled; /var/run is a link to /run. */
 const OXENSTORED_FOLDER = "/run/xenstored";

@@ -3,29 +3,32 @@
 // for some (stock-update.ts). Whose it is, and since when: noticed by looking once in a while, so
 // that a request costs nothing for it.
 
+import * as v from "valibot";
 import { monotonicMs, peerProcessOf, processNameOf } from "../sys/index.ts";
 import type { XenStore } from "../xenstore/index.ts";
 import type { Client } from "./client.ts";
 import type { StockKind } from "./stock-dump.ts";
 
-type What = "transaction" | "request" | "output";
+const What = v.picklist(["transaction", "request", "output"]);
+type What = v.InferOutput<typeof What>;
 
-/** As `agent live-update --status` shows it. */
-export interface UnfinishedRow {
-  readonly connection: number;
-  readonly kind: "socket" | "ring";
-  readonly domid: number;
-  /** Who connected; null for rings, and where nobody can tell. */
-  readonly pid: number | null;
-  readonly program: string | null;
-  readonly what: What;
+/** What a client is in the middle of, as `agent live-update --status` shows it. */
+export const UnfinishedSchema = v.object({
+  connection: v.number(),
+  kind: v.picklist(["socket", "ring"]),
+  domid: v.number(),
+  /** Who connected, and its name; null for rings, and where nobody can tell. */
+  pid: v.nullable(v.number()),
+  program: v.nullable(v.string()),
+  what: What,
   /** Open transactions, or bytes. */
-  readonly amount: number;
-  /** Since this program has noticed it. */
-  readonly for_ms: number;
+  amount: v.number(),
+  /** Since the daemon has noticed it. */
+  for_ms: v.number(),
   /** Those of the stock daemons that cannot take over meanwhile. */
-  readonly blocks: readonly StockKind[];
-}
+  blocks: v.array(v.picklist(["c", "oxenstored"] satisfies StockKind[])),
+});
+export type UnfinishedRow = v.InferOutput<typeof UnfinishedSchema>;
 
 /** The daemon, as far as it is looked at. */
 export interface Looked {
@@ -67,7 +70,7 @@ export class Unfinished {
         const forMs = Math.round(monotonicMs() - sinceMs);
         const program = pid === null ? null : (processNameOf(pid) ?? null);
         const who = { connection, kind, domid, pid, program } as const;
-        return { ...who, what, amount, for_ms: forMs, blocks: BLOCKS[what] };
+        return { ...who, what, amount, for_ms: forMs, blocks: [...BLOCKS[what]] };
       });
   }
 

@@ -118,7 +118,6 @@ const HOLDER_EFFECTS: Record<HolderEffect, (world: World) => World> = {
 const HEIR_EFFECTS: Record<HeirEffect, (world: World) => World> = {
   rehearse: (world) => world,
   send_rehearsed: (world) => toHolder(world, "rehearsed"),
-  take_descriptors: (world) => world,
   send_got: (world) => toHolder(world, "got"),
   stand_by: (world) => world,
   send_standing: (world) => toHolder(world, "standing"),
