@@ -70,7 +70,7 @@ const describe = ({ type, text }: Answer): string => {
   return `${name} ${JSON.stringify(text)}`;
 };
 
-/** Throws RefusedError. Replies come in the order of the questions, the watch's event among them. */
+/** Replies have the order of the questions, the watch's event among them. Throws RefusedError. */
 function judge(replies: readonly Answer[], events: readonly Answer[]): void {
   for (const [index, { operation, payload, wanted }] of QUESTIONS.entries()) {
     const reply = replies[index]!; // As many as questions.

@@ -4,9 +4,10 @@
 // sleeps, nothing of the runtime runs: no promise, no signal handler, no exit of a child process.
 // So this file, and no other under it, awaits: it yields to the runtime when epoll_wait brought
 // nothing (a timeout, or EINTR: a signal came), and at least every YIELD_EVERY_MS under constant
-// load or while it stays awake, when nothing is what it mostly brings. A signal that arrives in the microseconds between that yield and epoll_wait does not
-// interrupt it; WAIT_MS_MAX bounds the delay. signalfd is no way out: threads of the runtime do not
-// block the signal and would take it.
+// load or while it stays awake (stayAwake), when epoll_wait does not sleep and mostly brings nothing.
+// A signal that arrives in the microseconds between that yield and epoll_wait does not interrupt it;
+// WAIT_MS_MAX bounds the delay. signalfd is no way out: threads of the runtime do not block the
+// signal and would take it.
 //
 // A signal is only noted by the runtime's handler; ours runs in the loop, in its turn, like any
 // other, so that whatever a handler throws comes out of run().

@@ -192,7 +192,7 @@ test.each([
   },
 );
 
-test("a promotion of one for whom nobody stands by is predicted by all that it hands over", async () => {
+test("where nobody stands by, a promotion is predicted by all that goes over", async () => {
   const asked = new Asked(false);
   const heir = new Played(asked, "promote", "promote");
   heir.hello();

@@ -74,7 +74,7 @@ class Probed {
 const MANY_CHILDREN = 40;
 const NAME = "child".repeat(24);
 
-test("a store without /tool, and one whose root has more children than an answer holds", async () => {
+test("a store without /tool, and one with more children than an answer holds", async () => {
   const store = new Probed();
   const check = async (): Promise<void> => {
     const [wanted, found] = store.rehearse();
