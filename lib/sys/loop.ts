@@ -4,8 +4,8 @@
 // sleeps, nothing of the runtime runs: no promise, no signal handler, no exit of a child process.
 // So this file, and no other under it, awaits: it yields to the runtime when epoll_wait brought
 // nothing (a timeout, or EINTR: a signal came), and at least every YIELD_EVERY_MS under constant
-// load or while it stays awake (stayAwake), when epoll_wait does not sleep and mostly brings nothing.
-// A signal that arrives in the microseconds between that yield and epoll_wait does not interrupt it;
+// load or while it stays awake, when epoll_wait does not sleep and mostly brings nothing. A signal
+// that arrives in the microseconds between that yield and epoll_wait does not interrupt it;
 // WAIT_MS_MAX bounds the delay. signalfd is no way out: threads of the runtime do not block the
 // signal and would take it.
 //
