@@ -9,6 +9,7 @@ import type { Client } from "./client.ts";
 import type { Domains } from "./domains.ts";
 import { NoDomainError } from "./hypervisor.ts";
 import type { ClientParts } from "./parts.ts";
+import { hasMoved, restOfRing } from "./ring-place.ts";
 
 /** The daemon, as far as it is needed for it. */
 export interface Adopting {
@@ -47,16 +48,41 @@ export function adoptClients(
 function adoptPart(part: ClientParts, areBound: boolean, daemon: Adopting): void {
   const { store, clients } = daemon;
   const { connection, socket } = part;
-  const kind = store.kindOf(connection);
-  if (kind === "ring") adoptRing(store.connectionInfo(connection), areBound, daemon);
-  else if (kind === "socket" && clients[connection] === undefined) {
+  if (store.kindOf(connection) !== part.kind) return; // By now it is somebody else's.
+  if (part.kind === "ring") return adoptRingPart(part, areBound, daemon);
+  if (clients[connection] === undefined) {
     if (socket === undefined) return; // It did not come along.
     daemon.newClient(connection, socket);
   }
   const client = clients[connection];
-  if (client === undefined) return;
+  if (client !== undefined) restore(client, part, daemon);
+}
+
+function adoptRingPart(part: ClientParts, areBound: boolean, daemon: Adopting): void {
+  const { store, clients } = daemon;
+  const { connection, domid, input, output, sentBytes } = part;
+  const info = store.connectionInfo(connection);
+  if (info.domid !== domid) return;
+  adoptRing(info, areBound, daemon);
+  const client = clients[connection];
   // One whose ring cannot be had stays ignored, whatever it was before.
-  client.isIgnored ||= part.isIgnored;
+  if (client === undefined || client.isIgnored) return;
+  const { ring } = client;
+  if (ring === undefined || part.ring === undefined) return restore(client, part, daemon);
+  const had = { inputBytes: input.length, outputBytes: output.length - sentBytes };
+  const { now } = ring;
+  const rest = restOfRing(part.ring, had, now, store.ringEnds(connection));
+  ring.goOn(rest); // Where it is lost, the guest is told so once everybody is served.
+  if (rest === undefined) return;
+  const isIgnored = part.isIgnored && !hasMoved(part.ring, now); // Else it has begun anew.
+  const left = input.slice(input.length - rest.inputBytes);
+  restore(client, { ...part, input: left, isIgnored }, daemon);
+  const sent = had.outputBytes - rest.outputBytes;
+  if (sent > 0) client.outbox.advance(sent);
+}
+
+function restore(client: Client, part: ClientParts, daemon: Adopting): void {
+  client.isIgnored = part.isIgnored;
   const isWhole = client.outbox.restore(part.output, part.sentBytes);
   if (!isWhole || !daemon.restoreInput(client, part.input)) daemon.gone(client);
 }
@@ -66,15 +92,17 @@ function adoptOthers(areBound: boolean, daemon: Adopting): void {
   const { store, clients } = daemon;
   for (const info of store.connections()) {
     if (clients[info.connection] !== undefined) continue;
-    if (info.kind === "ring") adoptRing(info, areBound, daemon);
-    else store.disconnect(info.connection);
+    if (info.kind === "ring") {
+      adoptRing(info, areBound, daemon);
+      clients[info.connection]?.ring?.settle(...store.ringEnds(info.connection));
+    } else store.disconnect(info.connection);
   }
 }
 
 function adoptRing(
   { connection, domid, tag }: Pick<ConnectionInfo, "connection" | "domid" | "tag">,
   areBound: boolean,
-  { store, clients, domains, log, ignoreRing }: Adopting,
+  { store, domains, log, ignoreRing }: Adopting,
 ): void {
   try {
     const remotePort = store.domainInfo(domid)?.port ?? 0;
@@ -82,7 +110,6 @@ function adoptRing(
     const isBound = areBound && (tag !== 0 || remotePort === 0);
     const port = isBound ? tag : domains.bindAgain(domid, remotePort);
     domains.adopt({ domid, connection }, port);
-    clients[connection]?.ring?.settle(...store.ringEnds(connection));
     store.setTag(connection, port);
   } catch (error) {
     if (!(error instanceof SystemError || error instanceof NoDomainError)) throw error;

@@ -98,17 +98,18 @@ export class Client {
     return socket !== undefined && pending === undefined && outbox.start === outbox.end;
   }
 
-  /** As it goes to another program. */
+  /** As it goes to another program. Nothing is changed by it. */
   parts(): ClientParts {
-    const { outbox, pending } = this;
-    this.ring?.release(0); // From here on the copy counts.
+    const { outbox, pending, ring, keptBytes } = this;
+    const inputEnd = this.pendingEnd - (ring?.standing(keptBytes) ?? 0);
     return {
       connection: this.connection,
       kind: this.socket === undefined ? "ring" : "socket",
       socket: this.socket,
       domid: this.domid,
       port: this.port,
-      input: pending?.bytes.slice(this.pendingStart, this.pendingEnd) ?? NO_BYTES,
+      ring: ring?.place(keptBytes),
+      input: pending?.bytes.slice(this.pendingStart, inputEnd) ?? NO_BYTES,
       output: outbox.copy(),
       sentBytes: outbox.sent - outbox.start,
       isIgnored: this.isIgnored,

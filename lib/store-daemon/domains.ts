@@ -122,6 +122,13 @@ export class Domains {
     client.ring?.page[Symbol.dispose]();
   }
 
+  pause(): void {
+    for (const { ring } of this.byPort.values()) ring?.pause();
+  }
+  resume(): void {
+    for (const { ring } of this.byPort.values()) ring?.resume();
+  }
+
   /** After a request: what could not be done while the store was busy. */
   prepare(store: XenStore): void {
     if (this.fresh.length === 0) return;

@@ -87,8 +87,8 @@ export function idleClients(
     const socket = kind === "socket" && idle !== 0 ? left.get(idle) : undefined;
     if (socket === undefined) return [];
     left.delete(idle);
-    const nothing = { port: 0, input: NO_BYTES, output: NO_BYTES, sentBytes: 0, isIgnored: false };
-    return [{ connection, kind, socket, domid, ...nothing }];
+    const nothing = { input: NO_BYTES, output: NO_BYTES, sentBytes: 0, isIgnored: false };
+    return [{ connection, kind, socket, domid, port: 0, ring: undefined, ...nothing }];
   });
   for (const socket of left.values()) {
     shutdownConnection(socket);

@@ -143,7 +143,7 @@ function begin(
 
 function partsOf(client: LiveClient, adoption: Adoption): Omit<ClientParts, "input" | "output"> {
   const { connection, key, domid, port, sent_bytes: sentBytes, is_ignored: isIgnored } = client;
-  const rest = { connection, domid, port, sentBytes, isIgnored };
+  const rest = { connection, domid, port, ring: client.ring ?? undefined, sentBytes, isIgnored };
   if (key === null) return { ...rest, kind: "ring", socket: undefined };
   const socket = carriedFd(adoption, key);
   const isTouched = adoption.touched.has(key);
@@ -182,13 +182,14 @@ function refuseStrangers(
   for (const connection of standing) {
     if (store.kindOf(connection) !== "socket") throw stranger("a socket", connection, store);
   }
-  for (const { connection, key, port, is_ignored } of clients) {
+  for (const { connection, key, domid, port, is_ignored } of clients) {
     const kind = key === null ? "ring" : "socket";
-    const isKind = store.kindOf(connection) === kind;
-    const isPort = kind === "socket" || is_ignored || !isKind;
-    if (isKind && (isPort || store.connectionInfo(connection).tag === port)) continue;
-    const wanted = kind === "ring" ? `a ring at port ${port}` : "a socket";
-    throw stranger(wanted, connection, store);
+    if (store.kindOf(connection) !== kind) throw stranger(`a ${kind}`, connection, store);
+    if (kind === "socket") continue;
+    const found = store.connectionInfo(connection);
+    if (found.domid !== domid) throw stranger(`a ring of domain ${domid}`, connection, store);
+    if (is_ignored || found.tag === port) continue;
+    throw stranger(`a ring at port ${port}`, connection, store);
   }
 }
 

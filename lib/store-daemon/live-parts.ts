@@ -1,7 +1,7 @@
 // What a store daemon hands over besides its arena, as bytes: which connection has which socket,
 // what of its requests came in part, what of its answers has not gone.
 //
-//   +0   u32 length of the head      the head, JSON      for each client seven words (ROW)
+//   +0   u32 length of the head      the head, JSON      for each client ten words (ROW)
 //        then the clients' bytes, one behind the other
 //
 // Clients are many, and everybody waits while they are read: so they are no JSON.
@@ -10,6 +10,8 @@ import * as v from "valibot";
 import { RefusedError } from "../base/index.ts";
 import { HEADER_BYTES } from "../xenstore/index.ts";
 import type { ClientParts, DaemonParts } from "./parts.ts";
+import type { RingPlace } from "./ring-place.ts";
+import { RING_BYTES } from "./ring.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
@@ -39,6 +41,8 @@ export interface LiveClient {
   readonly key: string | null;
   readonly domid: number;
   readonly port: number;
+  /** null for a socket, and where there is no ring. */
+  readonly ring: RingPlace | null;
   readonly input_bytes: number;
   readonly output_bytes: number;
   readonly sent_bytes: number;
@@ -54,8 +58,13 @@ const ROW = {
   inputBytes: 3,
   outputBytes: 4,
   sentBytes: 5,
-  isIgnored: 6,
+  flags: 6,
+  /** Of its ring. */
+  consumed: 7,
+  answersProduced: 8,
+  taken: 9,
 } as const;
+const FLAG = { isIgnored: 1, hasRing: 2 } as const;
 const ROW_BYTES = 4 * Object.keys(ROW).length;
 
 const HEAD_AT = 4;
@@ -89,7 +98,12 @@ export function encodeLiveParts(
     put(ROW.inputBytes, client.input.length);
     put(ROW.outputBytes, client.output.length);
     put(ROW.sentBytes, client.sentBytes);
-    put(ROW.isIgnored, client.isIgnored ? 1 : 0);
+    const { ring } = client;
+    put(ROW.flags, (client.isIgnored ? FLAG.isIgnored : 0) | (ring ? FLAG.hasRing : 0));
+    if (ring === undefined) return;
+    put(ROW.consumed, ring.consumed);
+    put(ROW.answersProduced, ring.answersProduced);
+    put(ROW.taken, ring.taken);
   });
   const bytes = clients
     .flatMap(({ input, output }) => [input, output])
@@ -153,19 +167,28 @@ function refuseTwins(what: string, all: readonly (number | string)[]): void {
 
 function clientAt(view: DataView, at: number, key: string | null): LiveClient {
   const word = (index: number): number => view.getUint32(at + 4 * index, true);
-  const ignored = word(ROW.isIgnored);
+  const flags = word(ROW.flags);
   const isRing = key === null;
-  if (ignored > (isRing ? 1 : 0)) throw unfit(`a ${isRing ? "ring" : "socket"} ignored ${ignored}`);
+  if (flags > (isRing ? FLAG.isIgnored | FLAG.hasRing : 0)) {
+    throw unfit(`a ${isRing ? "ring" : "socket"} with flags ${flags}`);
+  }
   return {
     connection: word(ROW.connection),
     key,
     domid: word(ROW.domid),
     port: word(ROW.port),
+    ring: (flags & FLAG.hasRing) === 0 ? null : ringAt(word),
     input_bytes: word(ROW.inputBytes),
     output_bytes: word(ROW.outputBytes),
     sent_bytes: word(ROW.sentBytes),
-    is_ignored: ignored === 1,
+    is_ignored: (flags & FLAG.isIgnored) !== 0,
   };
+}
+
+function ringAt(word: (index: number) => number): RingPlace {
+  const taken = word(ROW.taken);
+  if (taken > RING_BYTES) throw unfit(`${taken} bytes of a ring are taken`);
+  return { consumed: word(ROW.consumed), answersProduced: word(ROW.answersProduced), taken };
 }
 
 function parseOrNothing(bytes: Uint8Array): unknown {

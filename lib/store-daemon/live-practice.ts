@@ -90,6 +90,7 @@ function handedOver(from: StoreDaemon, to: StoreDaemon): StoreDaemon {
       ...bytes[index]!, // As many of both.
       kind: client.key === null ? "ring" : "socket",
       socket: sockets.get(client.key ?? ""),
+      ring: client.ring ?? undefined,
       sentBytes: client.sent_bytes,
       isIgnored: client.is_ignored,
     })),

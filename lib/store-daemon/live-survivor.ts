@@ -5,7 +5,8 @@
 // event channels, clients' sockets, the pid file) and the difference: input and output of each
 // client in part. A successor that is promoted is told before the pause of all sockets there are,
 // and stands by for them (live-heir.ts): then the difference is that of the clients that came since
-// or have something in part, and of the rings. Ring pages are mapped anew by the successor.
+// or have something in part, and of the rings. Ring pages are mapped anew by the successor; what it
+// did on them before it ended is told by their counters (ring-place.ts).
 //
 // While it adopts and answers probes it writes to the arena (connections get other descriptor
 // numbers, the probe is a connection): whoever must go on without it makes itself a new store over
@@ -31,7 +32,7 @@ import type { StoreDaemon } from "./store-daemon.ts";
 
 export const STORE_KIND = "store";
 /** Of the difference; the arena has a version of its own. */
-const DIFFERENCE_VERSION = 3;
+const DIFFERENCE_VERSION = 4;
 export const STORE_STATE_VERSION = ARENA_VERSION * 100 + DIFFERENCE_VERSION;
 
 export const ARENA_KEY = "arena";
@@ -140,7 +141,7 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Su
 export const rosterOf = (clients: ReadonlySet<Client>): Pick<DaemonParts, "clients"> => ({
   clients: [...clients].map(({ connection, socket, domid, port }) => {
     const nothing = { input: NO_BYTES, output: NO_BYTES, sentBytes: 0, isIgnored: false };
-    return { connection, kind: "socket", socket, domid, port, ...nothing };
+    return { connection, kind: "socket", socket, domid, port, ring: undefined, ...nothing };
   }),
 });
 const NO_BYTES = new Uint8Array(0);
@@ -189,7 +190,8 @@ function continueAlone(
   const next = daemonOrNone({ running, makeDaemon });
   const isTouched = (client: Client): boolean => touched.has(client.key);
   if (next === undefined) {
-    for (const client of daemon.allClients().filter(isTouched)) daemon.gone(client);
+    const isLost = (client: Client): boolean => client.ring?.hasMoved ?? isTouched(client);
+    for (const client of daemon.allClients().filter(isLost)) daemon.gone(client);
     return;
   }
   daemon.letGo();

@@ -2,6 +2,7 @@
 // back from there.
 
 import type { Fd } from "../sys/index.ts";
+import type { RingPlace } from "./ring-place.ts";
 
 /** A client as it goes to another program, and comes back from there. */
 export interface ClientParts {
@@ -12,7 +13,12 @@ export interface ClientParts {
   readonly domid: number;
   /** Our end of the event channel. */
   readonly port: number;
-  /** Requests that came and were not carried out, the last perhaps in part. */
+  /** undefined: there is none, or nobody knows how it stood when the rest was noted. */
+  readonly ring: RingPlace | undefined;
+  /**
+   * Requests that came and were not carried out, the last perhaps in part; but for those that stand
+   * on the ring.
+   */
   readonly input: Uint8Array;
   /** Whole messages that have not gone, and how much of the first of them has. */
   readonly output: Uint8Array;

@@ -21,8 +21,10 @@
 
 import type { SharedMemory } from "../sys/index.ts";
 import { copyMemory } from "../sys/index.ts";
+import { hasMoved, type RingNow, type RingPlace, type RingRest } from "./ring-place.ts";
 
-const RING_BYTES = 1024;
+/** Of each of the two. */
+export const RING_BYTES = 1024;
 const ANSWERS_AT = 1024;
 
 /** Places of the words, by 4 bytes. */
@@ -66,6 +68,10 @@ export class Ring {
   hasNews = false;
   /** Bytes of requests that were received, and stand on the ring still. */
   private taken = 0;
+  /** Where it goes on is not known: it is as good as broken. */
+  private isLost = false;
+  /** The counters when this program was paused: another one may have moved them since. */
+  private paused: RingNow | undefined;
 
   constructor(page: SharedMemory) {
     this.page = page;
@@ -77,7 +83,7 @@ export class Ring {
     const consumed = Atomics.load(words, WORD.requestsConsumed);
     const produced = Atomics.load(words, WORD.requestsProduced);
     const waiting = (produced - consumed) >>> 0;
-    if (waiting > RING_BYTES || waiting < this.taken) return RING_BROKEN;
+    if (waiting > RING_BYTES || waiting < this.taken || this.isLost) return RING_BROKEN;
     const bytes = Math.min(waiting - this.taken, bytesMax);
     if (bytes === 0) return RING_WAIT;
     const at = (consumed + this.taken) & (RING_BYTES - 1);
@@ -107,6 +113,47 @@ export class Ring {
     if (answered <= waiting) Atomics.store(words, WORD.requestsConsumed, requestsEnd);
   }
 
+  /** The counters are noted: place() tells them, whatever becomes of them. */
+  pause(): void {
+    this.paused = this.now;
+  }
+  resume(): void {
+    this.paused = undefined;
+  }
+  /** Somebody else has served it since. */
+  get hasMoved(): boolean {
+    return this.paused !== undefined && hasMoved(this.paused, this.now);
+  }
+
+  /** For another program, the last `kept` bytes that were received not having been carried out. */
+  place(kept: number): RingPlace {
+    const { consumed, answersProduced } = this.paused ?? this.now;
+    return { consumed, answersProduced, taken: Math.max(0, this.taken - kept) };
+  }
+  /** How many of the last `kept` bytes that were received stand on the ring. */
+  standing(kept: number): number {
+    return Math.min(this.taken, kept);
+  }
+
+  get now(): RingNow {
+    const { words } = this.page;
+    const consumed = Atomics.load(words, WORD.requestsConsumed) >>> 0;
+    const waiting = (Atomics.load(words, WORD.requestsProduced) - consumed) >>> 0;
+    const answersProduced = Atomics.load(words, WORD.answersProduced) >>> 0;
+    return { consumed, answersProduced, waiting };
+  }
+
+  /** As another program has left it. */
+  goOn(rest: RingRest | undefined): void {
+    this.isLost = rest === undefined;
+    if (rest === undefined) return;
+    this.taken = rest.taken;
+    const { words } = this.page;
+    if (Atomics.load(words, WORD.requestsConsumed) >>> 0 === rest.consumed >>> 0) return;
+    Atomics.store(words, WORD.requestsConsumed, rest.consumed);
+    this.hasNews = true;
+  }
+
   /** Gives back the room of all that was received but for the last `kept` bytes. */
   release(kept: number): void {
     const { words } = this.page;
@@ -124,7 +171,7 @@ export class Ring {
     const consumed = Atomics.load(words, WORD.answersConsumed);
     const produced = Atomics.load(words, WORD.answersProduced);
     const waiting = (produced - consumed) >>> 0;
-    if (waiting > RING_BYTES) return RING_BROKEN;
+    if (waiting > RING_BYTES || this.isLost) return RING_BROKEN;
     const fitting = Math.min(bytes, RING_BYTES - waiting);
     if (fitting === 0) return RING_WAIT;
     const at = produced & (RING_BYTES - 1);
@@ -172,6 +219,7 @@ export class Ring {
   reset(): void {
     const { words } = this.page;
     this.taken = 0;
+    this.isLost = false;
     Atomics.store(words, WORD.requestsConsumed, 0);
     Atomics.store(words, WORD.requestsProduced, 0);
     Atomics.store(words, WORD.answersConsumed, 0);

@@ -90,6 +90,7 @@ function clientsOf(
         socket,
         domid: isRing ? channel.domid : 0,
         port: isRing ? (channel.localPort ?? 0) : 0,
+        ring: undefined,
         input,
         ...outputOf(connection),
         isIgnored: false,

@@ -33,6 +33,8 @@ export const stockTarget = ({ kind, streamVersion }: StockProgram): StateTarget 
 /** While it is paused. */
 export function stateOfRunning({ memory, hypervisor, daemon }: Running): StoreState {
   const bare = stateOfArena(new Uint8Array(memory.buffer));
+  // A stock daemon takes all that stands on a ring for requests that were not carried out.
+  for (const client of daemon.allClients()) client.release();
   const parts = daemon.parts();
   const known = new Map(parts.clients.map((client) => [client.connection, client]));
   return {

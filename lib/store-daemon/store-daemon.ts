@@ -87,6 +87,7 @@ export class StoreDaemon implements Host {
     if (this.probe !== undefined) this.gone(this.probe);
     this.probe = undefined;
     this.isPaused = false;
+    this.domains.resume();
     this.loop.onTurnEnd(() => this.endTurn());
     this.acceptor.resume();
     const { eventFd } = this.options.hypervisor;
@@ -117,12 +118,13 @@ export class StoreDaemon implements Host {
     this.isPaused = true;
     this.loop.onTurnEnd(() => false);
     this.turns.pause();
+    this.domains.pause();
     this.acceptor.pause();
     const { eventFd } = this.options.hypervisor;
     if (eventFd !== undefined) this.loop.forget(eventFd);
   }
 
-  /** Everything that outlives the program. While it is paused. */
+  /** Everything that outlives the program, as it was when it was paused. Changes nothing. */
   parts(): DaemonParts {
     const { eventFd, changePort } = this.options.hypervisor;
     const events = eventFd === undefined ? undefined : { fd: eventFd, changePort };

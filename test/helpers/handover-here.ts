@@ -13,6 +13,7 @@ import { temporaryFolder } from "./temporary.ts";
 
 const ARENA_BYTES = 256 * 1024;
 const TURN_MS = 5;
+const DIED = { kind: "kept", reason: "it died", report: NO_REPORT } as const;
 
 /** A kernel that has no memory for the rings of some domains. */
 class ShortHypervisor extends FileHypervisor {
@@ -96,6 +97,13 @@ export class HandoverHere implements Disposable {
     return this.survivor.standby!.changes();
   }
 
+  /** The same for one that has not stood by: in place. */
+  whole(): ReturnType<HandoverHere["changes"]> {
+    this.survivor.pause();
+    const difference = this.survivor.difference();
+    return { difference, added: this.survivor.descriptors(), gone: [] };
+  }
+
   /** Returns the digest of the new one, to be that of the old one. */
   adopt({ difference, added, gone }: ReturnType<HandoverHere["changes"]>): string {
     this.take(added);
@@ -123,10 +131,21 @@ export class HandoverHere implements Disposable {
 
   /** The old one goes on after that. */
   async goOn(): Promise<void> {
-    const touched = [...this.traffic].filter(([key, isTouched]) => key !== "" && isTouched);
-    const outcome = { kind: "kept", reason: "it died", report: NO_REPORT } as const;
-    this.survivor.adoptAgain(new Set(touched.map(([key]) => key)), outcome);
+    this.survivor.adoptAgain(this.touched, DIED);
     await this.first.turns();
+  }
+
+  /** The keeper of an update in place does: what it has was handed to the new one as a whole. */
+  async keep({ difference, gone }: ReturnType<HandoverHere["changes"]>): Promise<void> {
+    const keeper = this.newHeir();
+    keeper.adopt({ ...this.adoption(difference, gone), touched: this.touched });
+    keeper.serve(DIED);
+    await this.turns();
+  }
+
+  private get touched(): Set<string> {
+    const touched = [...this.traffic].filter(([key, isTouched]) => key !== "" && isTouched);
+    return new Set(touched.map(([key]) => key));
   }
 
   /** Of the new one; before it serves it sees that something comes by, and leaves it be. */

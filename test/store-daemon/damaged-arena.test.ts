@@ -18,7 +18,7 @@ const TIMEOUT_MS = 60_000;
 const REHEARSALS = 8;
 
 /** Of a client's row. */
-const ROW_BYTES = 28;
+const ROW_BYTES = 40;
 const [CONNECTION_WORD, PORT_WORD] = [0, 2];
 const REFUSED = /^Cannot use the clients that were handed over: /;
 const REPLY = { type: OP.READ, request: 1, transaction: 0, body: "text" };
@@ -28,6 +28,7 @@ const CLIENT: ClientParts = {
   socket: undefined,
   domid: 0,
   port: 0,
+  ring: undefined,
   input: new Uint8Array(0),
   output: messageBytes(REPLY),
   sentBytes: 0,

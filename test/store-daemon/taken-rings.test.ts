@@ -3,8 +3,8 @@
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { HandoverHere } from "../helpers/handover-here.ts";
-import { makeDomain, StoreGuest } from "../helpers/store-guest.ts";
-import { type PeerHere, request } from "../helpers/store-in-process.ts";
+import { makeDomain, RING, StoreGuest } from "../helpers/store-guest.ts";
+import { DaemonHere, type PeerHere, request } from "../helpers/store-in-process.ts";
 
 const DOMID = 7;
 const PATH = { body: `/local/domain/${DOMID}\0` };
@@ -36,4 +36,104 @@ test("a ring that cannot be mapped again ends the update, and not the guest", as
   await handover.first.turns();
   guest.drain();
   expect(guest.take()).toMatchObject({ request: 2, ...PATH });
+});
+
+test("a dry run takes nothing from a ring: half a request outlives a crash after it", async () => {
+  guest.put(asked(2).subarray(0, 16));
+  await handover.first.turns();
+  handover.survivor.standby!.changes();
+  handover.survivor.difference();
+  expect(guest.field(RING.requestsConsumed)).toBe(0);
+  const { memory, daemon } = handover.running;
+  daemon.pause();
+  const second = stack.use(new DaemonHere({ arena: memory, shim: handover.shim, isNew: false }));
+  second.daemon.adopt([], true);
+  second.daemon.resume();
+  guest.put(asked(2).subarray(16));
+  await second.turns();
+  guest.drain();
+  expect(guest.take()).toMatchObject({ request: 2, ...PATH });
+  expect(guest.field(RING.error)).toBe(0);
+});
+
+const WAYS = ["it serves on", "it dies, the old one goes on", "it dies, the keeper goes on"];
+type Turns = () => Promise<void>;
+
+/** The new one serves; then how the test goes on, and whose turns these are. */
+async function serve(way: string): Promise<() => Promise<Turns>> {
+  const isInPlace = way === WAYS[2];
+  const handed = isInPlace ? handover.whole() : handover.changes();
+  handover.adopt(handed);
+  await handover.serve(false);
+  return async () => {
+    if (way === WAYS[0]) return () => handover.turns();
+    handover.die();
+    if (isInPlace) await handover.keep(handed);
+    else await handover.goOn();
+    return () => (isInPlace ? handover.turns() : handover.first.turns());
+  };
+}
+
+/** Everything that comes, until nothing does; the ring is read in pieces. */
+async function messages(turns: Turns): Promise<(number | string)[][]> {
+  const all: (number | string)[][] = [];
+  for (let round = 0, isQuiet = false; !isQuiet || round < 3; round++) {
+    isQuiet = guest.drain() === 0;
+    for (let next = guest.take(); next !== undefined; next = guest.take()) {
+      all.push([next.request, next.body.length]);
+    }
+    // oxlint-disable-next-line no-await-in-loop -- what is left comes as it is read.
+    await turns();
+  }
+  return all;
+}
+
+test.each(WAYS)("half a request at the pause is carried out once: %s", async (way) => {
+  if (way !== WAYS[2]) handover.standBy();
+  guest.put(asked(2).subarray(0, 16));
+  await handover.first.turns();
+  const end = await serve(way);
+  guest.put(asked(2).subarray(16));
+  expect(await messages(() => handover.turns())).toEqual([[2, PATH.body.length]]);
+  const turns = await end();
+  guest.put(asked(3));
+  expect(await messages(turns)).toEqual([[3, PATH.body.length]]);
+  expect(guest.field(RING.error)).toBe(0);
+});
+
+test.each(WAYS)("so is half of one that is larger than the ring: %s", async (way) => {
+  if (way !== WAYS[2]) handover.standBy();
+  const large = request("WRITE", 2, `/local/domain/${DOMID}/a\0${"x".repeat(1500)}`);
+  control.send(request("MKDIR", 2, `/local/domain/${DOMID}\0`));
+  control.send(request("SET_PERMS", 3, `/local/domain/${DOMID}\0n${DOMID}\0`));
+  const first = guest.put(large);
+  await handover.first.turns();
+  expect(guest.field(RING.requestsConsumed)).toBe(first);
+  const end = await serve(way);
+  guest.put(large.subarray(first));
+  expect(await messages(() => handover.turns())).toEqual([[2, 3]]);
+  const turns = await end();
+  guest.put(asked(3));
+  expect(await messages(turns)).toEqual([[3, PATH.body.length]]);
+  expect(guest.field(RING.error)).toBe(0);
+});
+
+test.each(WAYS)("answers that did not fit come once: %s", async (way) => {
+  control.send(request("WRITE", 5, `/big\0${"x".repeat(1500)}`));
+  control.send(request("SET_PERMS", 6, "/big\0b0\0"));
+  await handover.first.turns();
+  if (way !== WAYS[2]) handover.standBy();
+  for (const number of [2, 3]) guest.put(request("READ", number, "/big\0"));
+  await handover.first.turns();
+  const end = await serve(way);
+  guest.drain(); // The rest of the first, and some of the second.
+  await handover.turns();
+  const turns = await end();
+  expect(await messages(turns)).toEqual([
+    [2, 1500],
+    [3, 1500],
+  ]);
+  guest.put(asked(4));
+  expect(await messages(turns)).toEqual([[4, PATH.body.length]]);
+  expect(guest.field(RING.error)).toBe(0);
 });
