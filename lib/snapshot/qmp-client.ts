@@ -8,7 +8,7 @@
 
 import { randomUUID } from "node:crypto";
 import type { FdSocketOptions, Socket, UnixSocketOptions } from "bun";
-import { assert } from "../base/index.ts";
+import { assert, SystemError } from "../base/index.ts";
 import { Fd, sendDescriptors } from "../sys/index.ts";
 import {
   type Arguments,
@@ -134,8 +134,9 @@ class Client implements Monitor {
     const id = `${this.idPrefix}-${++this.lastId}`;
     const line = new TextEncoder().encode(requestLine({ command, arguments: given, id }));
     if (options?.fd === undefined) this.unsent.push(line);
-    else if (!this.sendWith(line, options.fd)) {
-      return Promise.reject(cannotCarry(this.name, command));
+    else {
+      const failure = this.sendWith(line, options.fd, command);
+      if (failure !== undefined) return Promise.reject(failure);
     }
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const limitMs = options?.timeoutMs ?? this.options.replyMs;
@@ -147,13 +148,24 @@ class Client implements Monitor {
     return promise;
   }
 
-  /** Whether it went, for which the socket needs room: the runtime itself sends no descriptors. */
-  private sendWith(line: Uint8Array, fd: Fd): boolean {
-    if (this.socket === undefined || this.unsent.length > 0) return false;
+  /**
+   * Why it did not go. The socket needs room for it: the runtime itself sends no descriptors. That
+   * the connection has ended shows here before the runtime tells of it.
+   */
+  private sendWith(line: Uint8Array, fd: Fd, command: string): MonitorError | undefined {
+    if (this.socket === undefined || this.unsent.length > 0) return cannotCarry(this.name, command);
     const { fd: number } = this.socket as Socket<undefined> & { readonly fd: number };
-    const sent = sendDescriptors(new Fd(number, this.name), line, [fd.number]);
-    if (sent > 0 && sent < line.byteLength) this.unsent.push(line.subarray(sent));
-    return sent > 0;
+    try {
+      const sent = sendDescriptors(new Fd(number, this.name), line, [fd.number]);
+      if (sent === 0) return cannotCarry(this.name, command);
+      if (sent < line.byteLength) this.unsent.push(line.subarray(sent));
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      const failure = this.failed("lost", error.message, error);
+      this.breakOff(failure);
+      return failure;
+    }
   }
 
   private flush(): void {

@@ -2,10 +2,12 @@
 // left.
 
 import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { MonitorError } from "../../lib/snapshot/monitor.ts";
 import { openMonitor } from "../../lib/snapshot/open-monitor.ts";
 import { connectQmp } from "../../lib/snapshot/qmp-client.ts";
+import { openNull } from "../../lib/sys/index.ts";
 import { LIMITS, startGuest } from "../helpers/disk-guest.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
@@ -45,6 +47,24 @@ test("a real monitor: taken, refusing, hanging, gone", async () => {
   expect((await failureOf(first.execute("query-status"))).failure).toMatch(/^(lost|gone)$/);
   expect((await failureOf(first.execute("query-status"))).failure).toBe("gone");
 });
+
+test("a QEMU that has ended is lost to a descriptor before the runtime tells", async () => {
+  using own = temporaryFolder();
+  using nothing = openNull();
+  await using guest = await startGuest({ folder: own.path, name: "g", disks: [], isRunning: true });
+  const monitor = await openMonitor({ kind: "qmp", path: guest.qmp }, LIMITS);
+  process.kill(guest.pid, "SIGKILL");
+  while (!hasExited(guest.pid)) Bun.sleepSync(1); // The loop does not turn meanwhile.
+  const lost = await failureOf(monitor.execute("add-fd", {}, { fd: nothing }));
+  expect([lost.failure, lost.message]).toEqual(["lost", expect.stringContaining("EPIPE")]);
+  expect((await failureOf(monitor.execute("query-status"))).failure).toBe("gone");
+  await monitor.close();
+});
+
+/** All of its threads, and so its descriptors are closed. */
+const hasExited = (pid: number): boolean =>
+  /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8")) &&
+  readdirSync(`/proc/${pid}/task`).length === 1;
 
 test("the answer that a client before us did not wait for is not taken for ours", async () => {
   using own = temporaryFolder();
