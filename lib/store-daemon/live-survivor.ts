@@ -195,7 +195,12 @@ function continueAlone(
     return;
   }
   daemon.letGo();
-  for (const client of daemon.allClients().filter(isTouched)) client.hangUp();
+  const { trace } = daemon;
+  for (const client of daemon.allClients().filter(isTouched)) {
+    trace?.gone(client);
+    client.hangUp();
+  }
+  next.trace = trace;
   running.daemon = next;
   running.daemon.adopt(clients, true);
   for (const listener of listeners) running.daemon.listen(listener);

@@ -228,6 +228,9 @@ export class StoreDaemon implements Host {
   set trace(trace: RequestTrace | undefined) {
     this.turns.trace = trace;
   }
+  get trace(): RequestTrace | undefined {
+    return this.turns.trace;
+  }
 
   /** Clients by connection, for those who look at them. */
   client(connection: number): Client | undefined {
