@@ -72,8 +72,13 @@ export function answerAsker(running: Running, outcome: Outcome | UpdateEnd): voi
   daemon.answerControl({ ...request, command: "live-update" }, { text });
 }
 
-export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Survivor {
-  /** Those that the heir stands by for. */
+export interface StoreSurvivor extends Survivor {
+  /** The update has ended, however it did. */
+  over(): void;
+}
+
+export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): StoreSurvivor {
+  /** Those that the heir stands by for; there is none but in an update. */
   const told = new Set<Client>();
   return {
     kind: STORE_KIND,
@@ -98,8 +103,8 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): Su
     pause() {
       running.daemon.pause();
     },
+    over: () => told.clear(),
     resume(outcome) {
-      told.clear();
       running.daemon.resume();
       answerAsker(running, outcome);
     },

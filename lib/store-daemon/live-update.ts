@@ -19,7 +19,6 @@ import {
   ORDER_ENTRIES,
   orderedBy,
   type SelfCommand,
-  type Survivor,
   type UpdateEnd,
   Updater,
   type UpdateOrder,
@@ -28,7 +27,7 @@ import {
 import type { ControlAnswer, ControlRequest } from "../xenstore/index.ts";
 import type { Client } from "./client.ts";
 import type { Asker } from "./live-parts.ts";
-import { answerAsker, answerOf, lineOf } from "./live-survivor.ts";
+import { answerAsker, answerOf, lineOf, type StoreSurvivor } from "./live-survivor.ts";
 import type { Running } from "./running.ts";
 import type { StockKind } from "./stock-dump.ts";
 import { isStreamVersion, stockOptions, whyUnfit } from "./stock-options.ts";
@@ -52,7 +51,7 @@ export interface StartedAs {
 
 export interface LiveUpdateOptions {
   readonly running: Running;
-  readonly survivor: Survivor;
+  readonly survivor: StoreSurvivor;
   readonly program: StartedAs;
   readonly generation: number;
   readonly log: (line: string) => void;
@@ -289,7 +288,7 @@ export class LiveUpdate {
     order: UpdateOrder,
     wantsReport: boolean,
   ): ControlAnswer {
-    const { running, log, announce } = this.options;
+    const { running, survivor, log, announce } = this.options;
     const asker: Asker = {
       connection,
       request_id: requestId,
@@ -300,6 +299,7 @@ export class LiveUpdate {
     const client = running.daemon.client(connection);
     try {
       this.updater.start(order, (end) => {
+        survivor.over();
         if (end.kind !== "left") {
           if (!order.isDryRun) announce(false);
           answerAsker(running, end);

@@ -15,7 +15,6 @@ import {
   claimHandover,
   type Heir,
   loopWaiter,
-  type Survivor,
   type TakenOver,
   takeOver,
 } from "../handover/index.ts";
@@ -48,6 +47,7 @@ import {
   lineOf,
   STORE_KIND,
   STORE_STATE_VERSION,
+  type StoreSurvivor,
   storeSurvivor,
 } from "./live-survivor.ts";
 import { LiveUpdate } from "./live-update.ts";
@@ -313,7 +313,7 @@ class Service {
     return daemon;
   };
 
-  private survivorOf(running: Running): Survivor {
+  private survivorOf(running: Running): StoreSurvivor {
     return storeSurvivor({
       running,
       makeDaemon: this.makeDaemon,

@@ -5,7 +5,7 @@ import { SystemError } from "../../lib/base/index.ts";
 import { type Adoption, NO_REPORT, type Survivor } from "../../lib/handover/index.ts";
 import { EVENT_TIMEOUT_MS, FileHypervisor, StoreDaemon } from "../../lib/store-daemon/index.ts";
 import { storeHeir } from "../../lib/store-daemon/live-heir.ts";
-import { storeSurvivor } from "../../lib/store-daemon/live-survivor.ts";
+import { type StoreSurvivor, storeSurvivor } from "../../lib/store-daemon/live-survivor.ts";
 import type { MakeDaemon, Running } from "../../lib/store-daemon/running.ts";
 import { createGrowingMemory, duplicate, type Fd, Loop } from "../../lib/sys/index.ts";
 import { DaemonHere } from "./store-in-process.ts";
@@ -32,7 +32,7 @@ class ShortHypervisor extends FileHypervisor {
 export class HandoverHere implements Disposable {
   readonly first: DaemonHere;
   readonly shim: string;
-  readonly survivor: Survivor;
+  readonly survivor: StoreSurvivor;
   /** Of the old one. */
   readonly running: Running;
   readonly traffic = new Map<string, boolean>();

@@ -1,9 +1,25 @@
-// The old program after a new one that has served and died: what it goes on to do besides serving.
+// The old program after an update that has failed, or was a dry run: what it goes on to do besides
+// serving, and that it keeps nothing of it.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { LiveUpdate } from "../../lib/store-daemon/live-update.ts";
 import type { RequestTrace } from "../../lib/store-daemon/request-trace.ts";
+import { builtBinary } from "../helpers/binary.ts";
 import { HandoverHere } from "../helpers/handover-here.ts";
+import { agentCommand } from "../helpers/run.ts";
 import { request } from "../helpers/store-in-process.ts";
+
+const TIMEOUT_MS = 20_000;
+const [, ...SELF] = agentCommand();
+const STARTED_AS = {
+  self: { executable: process.execPath, words: SELF, environment: {} },
+  argv0: "agent",
+  words: [],
+  version: "",
+  mayChangePid: true,
+  stockWords: () => [],
+  runFolder: "",
+};
 
 let stack: DisposableStack;
 let handover: HandoverHere;
@@ -41,3 +57,46 @@ test("requests are written down as before, and that connections were closed", as
   const [first, second] = lines.map((line) => line.replace("connected ", ""));
   expect(lines.slice(2)).toEqual([`gone ${second}`, `request ${first}`]);
 });
+
+test(
+  "the clients that an update was prepared for are forgotten when it is over",
+  async () => {
+    const { running, survivor, shim, first } = handover;
+    stack.use(first.connect());
+    await first.turns();
+    const isAdded = (): boolean => survivor.standby!.changes().added.length > 0;
+    const { promise: ended, resolve } = Promise.withResolvers<string>();
+    let wasKnown = false;
+    const update = new LiveUpdate({
+      running,
+      // What is known by the end.
+      survivor: {
+        ...survivor,
+        over() {
+          wasKnown = !isAdded();
+          survivor.over();
+        },
+      },
+      program: STARTED_AS,
+      generation: 0,
+      log: resolve,
+      announce: () => undefined,
+    });
+    const words = ["store", "serve", "--hypervisor", shim];
+    const order = { binary: builtBinary(), way: "promote", dry_run: true, words };
+    const rest = { max_pause_ms: null, sha256: null, prepare_ms: TIMEOUT_MS };
+    update.control({
+      connection: 0,
+      requestId: 1,
+      transactionId: 0,
+      command: "live-update",
+      parameters: ["--order", JSON.stringify({ ...order, ...rest })],
+    });
+    const serving = first.loop.run();
+    expect(await ended).toContain("could serve");
+    first.loop.stop();
+    await serving;
+    expect([wasKnown, isAdded()]).toEqual([true, true]);
+  },
+  TIMEOUT_MS,
+);
