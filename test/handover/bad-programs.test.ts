@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, test } from "bun:test";
 import { badEcho, echoBinary } from "../helpers/echo-binary.ts";
 import { EchoLoad } from "../helpers/echo-load.ts";
-import { descriptorsOf, EchoProcess } from "../helpers/echo-process.ts";
+import { countAtRest, descriptorsOf, EchoProcess } from "../helpers/echo-process.ts";
 
 const CLIENTS = 6;
 const TIMEOUT_MS = 60_000;
@@ -87,7 +87,7 @@ test.each(rows)(
   async (way, behaviour, reason, survivor) => {
     await using server = await new EchoProcess().start({}, undefined);
     const [pid = 0] = server.pids();
-    const before = descriptorsOf(pid).length;
+    const before = await countAtRest(pid);
     const load = await EchoLoad.start(server.socket, CLIENTS, 1);
     const end = await server.update({
       ...(HANGS_MS[behaviour] ?? ENDS_MS),

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { badEcho, echoBinary } from "../helpers/echo-binary.ts";
 import { EchoLoad } from "../helpers/echo-load.ts";
-import { descriptorsOf, EchoProcess } from "../helpers/echo-process.ts";
+import { countAtRest, descriptorsOf, EchoProcess } from "../helpers/echo-process.ts";
 
 const UPDATES = 10;
 const CLIENTS = 24;
@@ -24,7 +24,7 @@ test.each([
   async (_, ways) => {
     await using server = await new EchoProcess().start({}, undefined);
     const [pid = 0] = server.pids();
-    const before = descriptorsOf(pid).length;
+    const before = await countAtRest(pid);
     const load = await EchoLoad.start(server.socket, CLIENTS, SEED);
     for (let update = 0; update < UPDATES; update++) {
       const way = ways[update % ways.length]!; // The index is below the length.

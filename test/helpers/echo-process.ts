@@ -111,6 +111,18 @@ function kill(pid: number): void {
   }
 }
 
+/** How many a process has once it has finished opening what it opens at its start. */
+export async function countAtRest(pid: number): Promise<number> {
+  let count = descriptorsOf(pid).length;
+  for (let looks = 0; looks < 10; looks++) {
+    await Bun.sleep(10);
+    const now = descriptorsOf(pid).length;
+    if (now !== count) looks = 0;
+    count = now;
+  }
+  return count;
+}
+
 /** What each descriptor of a process leads to. */
 export const descriptorsOf = (pid: number): string[] =>
   readdirSync(`/proc/${pid}/fd`)

@@ -4,7 +4,7 @@ import { linkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { builtBinary } from "../helpers/binary.ts";
-import { descriptorsOf } from "../helpers/echo-process.ts";
+import { countAtRest, descriptorsOf } from "../helpers/echo-process.ts";
 import { unitRandom } from "../helpers/pieces.ts";
 import { StoreLoad } from "../helpers/store-load.ts";
 import { endDomain, makeDomain, StoreGuest } from "../helpers/store-guest.ts";
@@ -45,7 +45,7 @@ test.each([
     const { socket } = daemon;
     const [first = 0] = await settledPids(socket);
     await Bun.sleep(SETTLED_MS); // Whoever has just asked has gone.
-    const before = descriptorsOf(first).length;
+    const before = await countAtRest(first);
     const load = await StoreLoad.start(socket, CLIENTS, SEED);
     for (let update = 0; update < UPDATES; update++) {
       const way = ways[update % ways.length]!; // The index is below the length.

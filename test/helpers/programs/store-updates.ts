@@ -3,7 +3,7 @@
 // saying why, where something was lost or left behind.
 
 import { builtBinary } from "../binary.ts";
-import { descriptorsOf } from "../echo-process.ts";
+import { countAtRest, descriptorsOf } from "../echo-process.ts";
 import { unitRandom } from "../pieces.ts";
 import { StoreLoad } from "../store-load.ts";
 import { startServe } from "../store-serve.ts";
@@ -18,7 +18,7 @@ const daemon = startServe({ program: "binary", words: [] });
 const { socket } = daemon;
 try {
   const [first = 0] = await settledPids(socket);
-  const before = descriptorsOf(first).length;
+  const before = await countAtRest(first);
   const load = await StoreLoad.start(socket, clients, seed);
   const random = unitRandom(seed);
   for (let update = 1; update <= updates; update++) {
