@@ -43,9 +43,8 @@ export class KeptClients {
     let left = STORED_PER_LOOK;
     for (const client of daemon.allClients()) {
       this.knownSerial = Math.max(this.knownSerial, client.serial);
-      if (client.identity !== 0 && !this.stored.has(client.identity)) {
-        this.stored.set(client.identity, client); // By the program before us.
-      }
+      // By the program before us, or by this one before a live update that failed.
+      if (client.identity !== 0) this.stored.set(client.identity, client);
       if (client.serial > youngest || client.identity !== 0 || left === 0) continue;
       left = this.store(daemon, client) ? left - 1 : 0;
     }
