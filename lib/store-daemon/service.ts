@@ -75,6 +75,8 @@ import { XenHypervisor } from "./xen-hypervisor.ts";
 const ARENA_BYTES = 1024 * 1024;
 const TIDY_MS = 1000;
 const KEEP_MS = 1000;
+/** After a live update: those who have waited are answered by then. */
+const CLIENTS_FIRST_MS = 1;
 /** Starting is over by then, and the first requests have been compiled. */
 const SETTLED_MS = 2000;
 
@@ -193,10 +195,12 @@ class Service {
         onServing: (running, outcome) => {
           this.running = running;
           this.serve(running);
-          running.pidFile?.write(process.pid);
           answerAsker(running, outcome);
-          tellReplaced(options.environment);
-          loop.after(0, () => options.log(lineOf(outcome))); // Clients first.
+          loop.after(CLIENTS_FIRST_MS, () => {
+            running.pidFile?.write(process.pid);
+            tellReplaced(options.environment);
+            options.log(lineOf(outcome));
+          });
           return this.survivorOf(running);
         },
       });
@@ -231,14 +235,19 @@ class Service {
   }
 
   private serve(running: Running): void {
-    const { loop, options, traces } = this;
-    const whenServing = (step: (daemon: StoreDaemon) => void) => (): void => {
-      if (running.daemon.isServing) step(running.daemon);
-    };
+    const { loop, traces } = this;
     running.daemon.trace = traces.current;
     running.daemon.store.changePort = running.hypervisor.changePort;
     running.daemon.resume(); // First: after a live update everybody waits for it.
     this.watchSignals();
+    loop.after(CLIENTS_FIRST_MS, () => this.serveBeside(running));
+  }
+
+  private serveBeside(running: Running): void {
+    const { loop, options } = this;
+    const whenServing = (step: (daemon: StoreDaemon) => void) => (): void => {
+      if (running.daemon.isServing) step(running.daemon);
+    };
     // Compacts the arena, a little at a time.
     every(
       loop,
