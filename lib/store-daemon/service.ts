@@ -195,12 +195,10 @@ class Service {
         onServing: (running, outcome) => {
           this.running = running;
           this.serve(running);
+          running.pidFile?.write(process.pid);
           answerAsker(running, outcome);
-          loop.after(CLIENTS_FIRST_MS, () => {
-            running.pidFile?.write(process.pid);
-            tellReplaced(options.environment);
-            options.log(lineOf(outcome));
-          });
+          tellReplaced(options.environment);
+          loop.after(CLIENTS_FIRST_MS, () => options.log(lineOf(outcome)));
           return this.survivorOf(running);
         },
       });
@@ -235,11 +233,12 @@ class Service {
   }
 
   private serve(running: Running): void {
-    const { loop, traces } = this;
+    const { loop, options, traces } = this;
     running.daemon.trace = traces.current;
     running.daemon.store.changePort = running.hypervisor.changePort;
     running.daemon.resume(); // First: after a live update everybody waits for it.
     this.watchSignals();
+    keepWatchdogQuiet(loop, options.environment, this.isSuccessor);
     loop.after(CLIENTS_FIRST_MS, () => this.serveBeside(running));
   }
 
@@ -265,7 +264,6 @@ class Service {
       KEEP_MS,
       whenServing((daemon) => kept.look(daemon)),
     );
-    keepWatchdogQuiet(loop, options.environment, this.isSuccessor);
     loop.after(SETTLED_MS, releaseProgramText);
   }
 
