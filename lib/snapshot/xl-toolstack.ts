@@ -128,9 +128,15 @@ export const pauseDomain = (domid: number): Promise<void> => runAndLook("pause",
  */
 export async function unpauseDomain(domain: number | string): Promise<void> {
   const unpause = `xl unpause ${domain}`;
+  const destroy = `xl destroy ${domain}, and start it again`; // Only while it is suspended.
   let state = await orByHand(unpause, domainState(domain));
   if (state === "suspended") {
-    state = await orByHand(`xl destroy ${domain}, and start it again`, resume(domain));
+    await orByHand(destroy, resume(domain));
+    // What it is then: xl save -p pauses a guest before it resumes it, and can die in between.
+    state = await orByHand(unpause, domainState(domain));
+    if (state === "suspended") {
+      throw new SnapshotRefusal(`domain ${domain} is still suspended after xl resume: ${destroy}`);
+    }
   }
   if (state === "paused") await orByHand(unpause, runAndLook("unpause", domain, "paused"));
 }
@@ -144,17 +150,13 @@ async function orByHand<T>(way: string, done: Promise<T>): Promise<T> {
   }
 }
 
-/** What it is then: xl save -p pauses a guest before it resumes it, and can die in between. */
-async function resume(domain: number | string): Promise<DomainState | undefined> {
+async function resume(domain: number | string): Promise<void> {
   try {
     await runXl(["resume", String(domain)]); // Since Xen 4.20.
   } catch (error) {
     if (!(error instanceof SnapshotRefusal)) throw error;
     throw new SnapshotRefusal(`domain ${domain} is left suspended: ${error.message}`);
   }
-  const state = await domainState(domain);
-  if (state !== "suspended") return state;
-  throw new SnapshotRefusal(`domain ${domain} is still suspended after xl resume`);
 }
 
 /** xl pause and xl unpause end with 0 whatever became of them. */

@@ -13,7 +13,7 @@ const [word, domain] = process.argv.slice(2);
 const become = (state) => writeFileSync(folder + "/state", state);
 switch (word) {
 case "list":
-  if (qmp === "none of its own") {
+  if (qmp === "none of its own" || existsSync(folder + "/mute")) {
     console.error("xencall: error: Could not obtain handle on privileged command interface");
     process.exit(1);
   }
@@ -27,7 +27,12 @@ case "pause":
   if (qmp !== "ignored") become("--p---");
   break;
 case "resume":
-  become("--p---");
+  if (qmp === "no resume") {
+    console.error("command not implemented");
+    process.exit(1);
+  }
+  if (qmp !== "ignored") become("--p---");
+  if (qmp === "mute after resume") writeFileSync(folder + "/mute", "");
   break;
 case "unpause": {
   if (qmp === "not needed") {
@@ -57,7 +62,8 @@ export interface FakeXl extends Disposable {
 
 /**
  * In front of PATH. `qmp`: the guest's monitor; "not needed" of a PV guest; "ignored": nothing is
- * paused; "none of its own": xl cannot reach the hypervisor.
+ * paused or resumed; "none of its own": xl cannot reach the hypervisor; "mute after resume": from
+ * then on it cannot; "no resume": an xl before 4.20.
  */
 export function stageXl(folder: string, qmp: string): FakeXl {
   writeFileSync(join(folder, "xl"), `#!${process.execPath}\n${XL}`, { mode: 0o755 });

@@ -5,6 +5,8 @@ import { expect, test } from "bun:test";
 import { goOn } from "../../lib/snapshot/go-on.ts";
 import { openMonitor } from "../../lib/snapshot/open-monitor.ts";
 import { pause } from "../../lib/snapshot/pause.ts";
+import { SnapshotRefusal } from "../../lib/snapshot/refusal.ts";
+import { unpauseDomain } from "../../lib/snapshot/xl-toolstack.ts";
 import { LIMITS, startGuest } from "../helpers/disk-guest.ts";
 import { stageXl } from "../helpers/fake-xl.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
@@ -50,4 +52,32 @@ test("a guest that stays paused, or is not paused, although xl ends with 0 is to
   process.env["QMP_OF_XL"] = "ignored";
   const pausing = pause({ emulator, monitor: undefined, limits: LIMITS }, undefined);
   await expect(pausing).rejects.toThrow("domain 7 is still running after xl pause");
+});
+
+test.each([
+  [
+    "mute after resume",
+    "xl list ended with 1: xencall: error: Could not obtain handle on privileged command" +
+      " interface: xl unpause 7",
+    "--p---",
+  ],
+  [
+    "no resume",
+    "domain 7 is left suspended: xl resume ended with 1: command not implemented:" +
+      " xl destroy 7, and start it again",
+    "---s--",
+  ],
+  [
+    "ignored",
+    "domain 7 is still suspended after xl resume: xl destroy 7, and start it again",
+    "---s--",
+  ],
+])("a suspended guest is to be destroyed only if it stays so: %s", async (how, told, state) => {
+  using own = temporaryFolder();
+  using xl = stageXl(own.path, how);
+  xl.become("---s--");
+  const failure: unknown = await unpauseDomain(7).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(SnapshotRefusal);
+  expect((failure as SnapshotRefusal).message).toBe(told);
+  expect(xl.state()).toBe(state);
 });
