@@ -19,7 +19,7 @@ import { startStorageDaemon } from "./storage-daemon.ts";
 import { disksBehindBackends } from "./xen-backends.ts";
 import { domainState, hasXl } from "./xl-toolstack.ts";
 
-export const STOPPED = "stopped disks";
+const STOPPED = "stopped disks";
 
 export interface Emulator {
   readonly name: string;

@@ -1,6 +1,6 @@
 // What every recovery has in common.
 
-import { messageOf, STOPPED } from "./emulator.ts";
+import { messageOf } from "./emulator.ts";
 import {
   describeMonitor,
   isGone,
@@ -39,8 +39,8 @@ export async function reach(
 }
 
 /** In place of one that somebody else has, or that hangs: it was asked, and is not asked again. */
-export function unreachable(address: MonitorAddress | null): Monitor {
-  const name = address === null ? STOPPED : describeMonitor(address);
+export function unreachable(address: MonitorAddress): Monitor {
+  const name = describeMonitor(address);
   return {
     name,
     execute: (command) => {

@@ -115,8 +115,9 @@ async function recoverCreate(plan: CreatePlan, context: Context): Promise<Recove
       const isReached = await attempt(failed, async () => {
         reached.push({ emulator, monitor: await reach(address, limits) });
       });
+      if (isReached || address === null) continue; // Without an address reach() cannot fail.
       // What needs no monitor can be done all the same: it is not left paused or frozen.
-      if (!isReached) reached.push({ emulator, monitor: unreachable(address) });
+      reached.push({ emulator, monitor: unreachable(address) });
     }
     if (failed.length > 0) throw new SnapshotRefusal(failed.join("; "));
     const isWhole = context.isSwitched || (await areAllTaken(plan, reached));
