@@ -320,7 +320,7 @@ export class HeirSide {
     assert(heir && final, "what is to stand by for is here");
     try {
       this.taken.take(final, heir.standBy === undefined);
-      heir.standBy?.(this.taken.adoption(final));
+      heir.standBy?.(this.taken.adoption(final, false));
       Bun.gc(true); // As after the rehearsal.
     } catch (error) {
       return this.trouble("standing_bad", messageOf(error));
@@ -333,7 +333,7 @@ export class HeirSide {
     assert(heir && final, "the final state is here");
     try {
       this.taken.take(final, heir.standBy === undefined);
-      this.digest = heir.adopt(this.taken.adoption(final));
+      this.digest = heir.adopt(this.taken.adoption(final, this.attempt === 2));
     } catch (error) {
       return this.trouble("adoption_bad", messageOf(error));
     }

@@ -161,6 +161,7 @@ export class Keeper {
       descriptors,
       touch: () => false, // Nobody else is left to look at the marks.
       touched: touchedOf(final, page),
+      isLastResort: true,
     });
     heir.onFirstServed(() => undefined);
     const survivor = heir.serve(outcome);

@@ -153,6 +153,12 @@ export interface Adoption {
    * is not known, so they are to be closed (shut down first). Empty but for a keeper.
    */
   readonly touched: ReadonlySet<string>;
+  /**
+   * There is no program to go back to, and there may have been one in between that has served: what
+   * is absent or otherwise by now is left out, and everybody else is served. Nothing but memory
+   * that is damaged beyond use is a reason to refuse.
+   */
+  readonly isLastResort: boolean;
 }
 
 export interface Heir {

@@ -50,13 +50,14 @@ export class TakenState {
     }
   }
 
-  adoption({ difference, head }: Final): Adoption {
+  adoption({ difference, head }: Final, isLastResort: boolean): Adoption {
     return {
       difference,
       gone: head.gone,
       descriptors: this.claimed,
       touch: (key, isTouched) => this.touch(key, isTouched),
       touched: new Set(),
+      isLastResort,
     };
   }
 

@@ -6,6 +6,10 @@
 // and is watched (until something comes by it, see StoreDaemon.pause). Nothing is written, and of
 // the arena nothing is believed but what never changes. What is left for the pause: the lists in
 // the arena, connections that came, went or have something in part, and the rings.
+//
+// What it cannot take over in full it refuses, and the other one serves on. Where there is no other
+// one left (the keeper of an update in place, or the old program back again), it serves all that it
+// can have: a ring that cannot be mapped costs its domain, and nobody else.
 
 import { RefusedError, SystemError } from "../base/index.ts";
 import {
@@ -98,10 +102,11 @@ export function storeHeir(parts: HeirParts): Heir {
         ...partsOf(client, adoption),
         ...bytes[index]!, // As many of both.
       }));
-      refuseStrangers(head.clients, standing.keys(), daemon.store);
+      const { isLastResort } = adoption;
+      if (!isLastResort) refuseStrangers(head.clients, standing.keys(), daemon.store);
       for (const client of head.clients) standing.set(client.connection, client);
       daemon.adopt(clients, true);
-      refuseLostRings(clients, daemon, hypervisor);
+      if (!isLastResort) refuseLostRings(clients, daemon, hypervisor);
       daemon.traffic = (client, isTouched) => {
         const key = standing.get(client.connection)?.key ?? "";
         if (!adoption.touch(key, isTouched)) daemon.traffic = undefined;

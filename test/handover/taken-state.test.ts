@@ -35,7 +35,7 @@ test("once the old program has left, what was taken is the heir's alone", () => 
   };
   taken.take(final, false);
   taken.page = page;
-  const { touch } = taken.adoption(final);
+  const { touch } = taken.adoption(final, false);
   expect(touch("client 2", true)).toBe(true);
   expect(keys.map((_, index) => page.isTouched(index))).toEqual([false, false, true]);
   taken.endShared();

@@ -149,6 +149,7 @@ export class HandedStore implements Disposable {
       descriptors: copies,
       touch: () => false,
       touched: new Set(),
+      isLastResort: false,
     };
     try {
       return this.judged((heir) => {

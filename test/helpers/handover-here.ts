@@ -83,7 +83,8 @@ export class HandoverHere implements Disposable {
       this.traffic.set(key, isTouched);
       return true;
     };
-    return { difference, gone, descriptors: this.carried, touch, touched: new Set<string>() };
+    const rest = { touched: new Set<string>(), isLastResort: false };
+    return { difference, gone, descriptors: this.carried, touch, ...rest };
   }
 
   standBy(): void {
@@ -138,7 +139,8 @@ export class HandoverHere implements Disposable {
   /** The keeper of an update in place does: what it has was handed to the new one as a whole. */
   async keep({ difference, gone }: ReturnType<HandoverHere["changes"]>): Promise<void> {
     const keeper = this.newHeir();
-    keeper.adopt({ ...this.adoption(difference, gone), touched: this.touched });
+    const rest = { touched: this.touched, isLastResort: true };
+    keeper.adopt({ ...this.adoption(difference, gone), ...rest });
     keeper.serve(DIED);
     await this.turns();
   }
