@@ -56,12 +56,14 @@ export async function eachInAnyCase(parts: readonly (() => Promise<void>)[]): Pr
 
 async function letQemuGoOn(monitor: Monitor | undefined): Promise<void> {
   if (monitor === undefined) return;
+  let way = "if it is paused, send it cont"; // As long as it was not asked.
   try {
     const status = await twiceIfLost(() => queryStatus(monitor));
     if (status !== "paused" && status !== "postmigrate") return;
+    way = "send it cont";
     await twiceIfLost(() => monitor.execute("cont"));
   } catch (error) {
-    if (!isGone(error)) throw byHand(error, "send it cont");
+    if (!isGone(error)) throw byHand(error, way);
   }
 }
 

@@ -9,6 +9,7 @@ import { createGroup, groupFromWords, recoverAll } from "../../lib/snapshot/inde
 import { eachInAnyCase, goOn } from "../../lib/snapshot/go-on.ts";
 import type { CreatePlan, PlannedEmulator } from "../../lib/snapshot/group-plan.ts";
 import { fileJournal } from "../../lib/snapshot/journal-file.ts";
+import { type Monitor, MonitorError } from "../../lib/snapshot/monitor.ts";
 import { openMonitor } from "../../lib/snapshot/open-monitor.ts";
 import { pause } from "../../lib/snapshot/pause.ts";
 import { LIMITS, makeImage, startGuest } from "../helpers/disk-guest.ts";
@@ -103,9 +104,28 @@ test("a QEMU that hangs keeps a guest neither paused nor frozen", async () => {
   await using on = await stage(own.path, "not needed");
   process.kill(on.guest.pid, "SIGSTOP");
   const told = await messageOf(goOn(on.paused));
-  expect(told).toMatch(/no (reply|greeting).*: send it cont$/);
+  expect(told).toMatch(/no (reply|greeting).*: if it is paused, send it cont$/);
   expect([on.xl.state(), on.agent.state()]).toEqual(["-b----", "thawed"]);
   process.kill(on.guest.pid, "SIGCONT");
+});
+
+test("a QEMU that is known to be paused and takes no cont is to be sent it", async () => {
+  using own = temporaryFolder();
+  await using on = await stage(own.path, "not needed");
+  await on.guest.monitor.execute("stop");
+  const { monitor } = on.paused;
+  const refusing: Monitor = {
+    name: monitor.name,
+    execute(command, given, options) {
+      if (command !== "cont") return monitor.execute(command, given, options);
+      return Promise.reject(new MonitorError("cont is refused", { failure: "refused" }));
+    },
+    release: () => monitor.release(),
+    close: () => monitor.close(),
+  };
+  const told = await messageOf(goOn({ ...on.paused, monitor: refusing }));
+  expect(told).toBe("cont is refused: send it cont");
+  expect([on.xl.state(), on.agent.state()]).toEqual(["-b----", "thawed"]);
 });
 
 test("an unpause that fails is told first, then that the guest may be frozen", async () => {
@@ -252,6 +272,23 @@ test("recover lets go on what it can while another client has the monitor", asyn
   const [good] = await recoverAll(options);
   expect(good).toMatchObject({ result: "finished", actions: ["hvm40: goes on"] });
   expect([on.xl.state(), on.agent.state()]).toEqual(["-b----", "thawed"]);
+});
+
+test("recover does not take a guest for paused that it cannot ask", async () => {
+  using own = temporaryFolder();
+  const journals = join(own.path, "journals");
+  await using guest = await startGuest({ folder: own.path, name: "g", disks: [], isRunning: true });
+  const address = { kind: "qmp", path: guest.qmp } as const;
+  const other = await openMonitor(address, SHORT); // It keeps the monitor.
+  await leave(journals, { ...emulatorAt("", ""), address, guest_agent: null, pauses: false });
+  const [stuck] = await recoverAll({ limits: SHORT, journals });
+  expect(stuck).toMatchObject({ result: "stuck" });
+  expect(stuck?.actions).toContain(
+    `Cannot use QMP socket "${guest.qmp}": query-status was not asked:` +
+      " if it is paused, send it cont",
+  );
+  expect(await guest.status()).toBe("running");
+  await other.close();
 });
 
 test("recover keeps its hands off a guest that xl is saving", async () => {
