@@ -25,9 +25,6 @@ export interface ChannelEvents {
 
 /** Packets read in one go; what is left is read in the next turn of the loop. */
 const PACKETS_PER_TURN = 64;
-/** While everybody waits, or is about to, to be woken up for the answer takes too long. */
-const ANSWERED_SOON = new Set<Message["type"]>(["standing", "final", "adopted"]);
-const AWAKE_MS = 10;
 
 /** Owns its socket and, once it has one, the peer's pidfd. */
 export class Channel implements Disposable {
@@ -67,9 +64,7 @@ export class Channel implements Disposable {
     if (this.isDisposed) return true;
     try {
       const numbers = fds.map(({ number }) => number);
-      const hasRoom = sendDescriptors(this.socket, encodeMessage(message), numbers) > 0;
-      if (ANSWERED_SOON.has(message.type)) this.waiter.stayAwake?.(AWAKE_MS);
-      return hasRoom;
+      return sendDescriptors(this.socket, encodeMessage(message), numbers) > 0;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       const { code } = error.failure;

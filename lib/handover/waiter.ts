@@ -11,8 +11,6 @@ export interface Waiter {
   watch(fd: Fd, onReadable: () => void): void;
   forget(fd: Fd): void;
   after(delayMs: number, run: () => void): Deadline;
-  /** Everybody waits for an answer that is due within so long. */
-  readonly stayAwake?: (forMs: number) => void;
 }
 
 export const loopWaiter = (loop: Loop): Waiter => ({
@@ -22,5 +20,4 @@ export const loopWaiter = (loop: Loop): Waiter => ({
     const timer = loop.after(delayMs, run);
     return { cancel: () => loop.cancel(timer) };
   },
-  stayAwake: (forMs) => loop.stayAwake(forMs),
 });

@@ -4,15 +4,13 @@
 // sleeps, nothing of the runtime runs: no promise, no signal handler, no exit of a child process.
 // So this file, and no other under it, awaits: it yields to the runtime when epoll_wait brought
 // nothing (a timeout, or EINTR: a signal came), and at least every YIELD_EVERY_MS under constant
-// load or while it stays awake, when epoll_wait does not sleep and mostly brings nothing. A signal
-// that arrives in the microseconds between that yield and epoll_wait does not interrupt it;
-// WAIT_MS_MAX bounds the delay. signalfd is no way out: threads of the runtime do not block the
-// signal and would take it.
+// load. A signal that arrives in the microseconds between that yield and epoll_wait does not
+// interrupt it; WAIT_MS_MAX bounds the delay. signalfd is no way out: threads of the runtime do not
+// block the signal and would take it.
 //
 // A signal is only noted by the runtime's handler; ours runs in the loop, in its turn, like any
 // other, so that whatever a handler throws comes out of run().
 
-import { availableParallelism } from "node:os";
 import { assert } from "../base/index.ts";
 import { pointer, reserve } from "./arena.ts";
 import { monotonicMs } from "./clock.ts";
@@ -95,8 +93,6 @@ export class Loop implements Disposable {
   private eventsSinceCollection = 0;
   private turnEnd: TurnEnd = () => false;
   private hasMore = false;
-  /** 0: it may sleep. */
-  private awakeUntilMs = 0;
 
   constructor() {
     const fd = libc.epoll_create1(EPOLL_CLOEXEC);
@@ -142,14 +138,6 @@ export class Loop implements Disposable {
     return addTimer(this.timers, monotonicMs() + delayMs, handler);
   }
 
-  /**
-   * Looks for what comes without sleeping, for so long: to be woken takes longer than a short
-   * answer. On one processor it would keep the one who answers from it, and sleeps.
-   */
-  stayAwake(forMs: number): void {
-    if (availableParallelism() > 1) this.awakeUntilMs = monotonicMs() + forMs;
-  }
-
   /** Does nothing for a timer that has run. */
   cancel(timer: Timer): void {
     cancelTimer(this.timers, timer);
@@ -182,8 +170,7 @@ export class Loop implements Disposable {
         lastEventMs = nowMs;
         this.eventsSinceCollection += count;
       }
-      const isIdle = count === 0 && !this.hasMore && nowMs >= this.awakeUntilMs;
-      if (isIdle || nowMs - lastYieldMs >= YIELD_EVERY_MS) {
+      if ((count === 0 && !this.hasMore) || nowMs - lastYieldMs >= YIELD_EVERY_MS) {
         this.collectWhenIdle(nowMs - lastEventMs);
         // oxlint-disable-next-line no-await-in-loop -- one after the other is the point.
         await yieldToRuntime();
@@ -218,7 +205,7 @@ export class Loop implements Disposable {
 
   /** How many events came; 0 after a timeout or a signal. */
   private wait(): number {
-    const timeoutMs = this.isBusy() ? 0 : this.untilNextTimerMs();
+    const timeoutMs = this.pending.length > 0 || this.hasMore ? 0 : this.untilNextTimerMs();
     const at = pointer(events.address);
     const count = libc.epoll_wait(this.epoll.number, at, EVENTS_PER_WAIT, timeoutMs);
     const errno = count === -1 ? lastErrno() : 0;
@@ -226,12 +213,6 @@ export class Loop implements Disposable {
     if (errno === EINTR) return 0;
     const object = this.epoll.name;
     throw systemError("Cannot wait for events", { call: "epoll_wait", errno, object });
-  }
-
-  private isBusy(): boolean {
-    if (this.pending.length > 0 || this.hasMore) return true;
-    if (this.awakeUntilMs > 0 && monotonicMs() >= this.awakeUntilMs) this.awakeUntilMs = 0;
-    return this.awakeUntilMs > 0;
   }
 
   private untilNextTimerMs(): number {

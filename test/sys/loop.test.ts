@@ -1,8 +1,6 @@
 // The epoll loop: descriptors, timers, signals, and what must not starve.
 
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import {
   Fd,
   Loop,
@@ -200,34 +198,3 @@ test("what ends a wake-up runs after its events, and again while it has more to 
   await loop.run();
   expect(seen).toEqual(["event", "end", "end", "end"]);
 });
-
-test.skipIf(availableParallelism() === 1)(
-  "who stays awake does not sleep before a timer",
-  async () => {
-    using loop = new Loop();
-    const sleepsOf = async (forMs: number): Promise<number> => {
-      const before = sleeps();
-      let left = TICKS;
-      const tick = (): void => {
-        loop.stayAwake(forMs);
-        if (left-- > 0) loop.after(2, tick);
-        else loop.stop();
-      };
-      tick();
-      await loop.run();
-      return sleeps() - before;
-    };
-    const sleeping = await sleepsOf(0);
-    expect(sleeping).toBeGreaterThanOrEqual(TICKS);
-    expect(await sleepsOf(100)).toBeLessThan(sleeping / 2);
-  },
-);
-const TICKS = 50;
-
-/** How often this thread has given its processor up. */
-function sleeps(): number {
-  const found = /^voluntary_ctxt_switches:\s+(\d+)$/m.exec(
-    readFileSync("/proc/self/status", "utf8"),
-  );
-  return Number(found?.[1]);
-}
