@@ -122,11 +122,12 @@ export class Domains {
     client.ring?.page[Symbol.dispose]();
   }
 
-  pause(): void {
-    for (const { ring } of this.byPort.values()) ring?.pause();
+  /** Of all clients, as a ring may be without a port. */
+  pause(clients: Iterable<Client | undefined>): void {
+    for (const client of clients) client?.ring?.pause();
   }
-  resume(): void {
-    for (const { ring } of this.byPort.values()) ring?.resume();
+  resume(clients: Iterable<Client | undefined>): void {
+    for (const client of clients) client?.ring?.resume();
   }
 
   /** After a request: what could not be done while the store was busy. */

@@ -87,7 +87,7 @@ export class StoreDaemon implements Host {
     if (this.probe !== undefined) this.gone(this.probe);
     this.probe = undefined;
     this.isPaused = false;
-    this.domains.resume();
+    this.domains.resume(this.clients);
     this.loop.onTurnEnd(() => this.endTurn());
     this.acceptor.resume();
     const { eventFd } = this.options.hypervisor;
@@ -118,7 +118,7 @@ export class StoreDaemon implements Host {
     this.isPaused = true;
     this.loop.onTurnEnd(() => false);
     this.turns.pause();
-    this.domains.pause();
+    this.domains.pause(this.clients);
     this.acceptor.pause();
     const { eventFd } = this.options.hypervisor;
     if (eventFd !== undefined) this.loop.forget(eventFd);

@@ -2,6 +2,7 @@
 // one had, and the old one goes on where a new one that has served and died has left off.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { SystemError } from "../../lib/base/index.ts";
 import { HandoverHere } from "../helpers/handover-here.ts";
 import { unitRandom } from "../helpers/pieces.ts";
 import { makeDomain, RING, StoreGuest } from "../helpers/store-guest.ts";
@@ -131,6 +132,38 @@ test.each(WAYS)("answers that did not fit come once: %s", async (way) => {
   guest.drain(); // The rest of the first, and some of the second.
   await handover.turns();
   const turns = await end();
+  expect(await messages(turns)).toEqual([
+    [2, 1500],
+    [3, 1500],
+  ]);
+  guest.put(asked(4));
+  expect(await messages(turns)).toEqual([[4, PATH.body.length]]);
+  expect(guest.field(RING.error)).toBe(0);
+});
+
+test("nor do they come twice to a guest whose event channel could not be bound", async () => {
+  const { first, running } = handover;
+  first.hypervisor.bind = () => {
+    const failure = { call: "ioctl", object: "port 9", errno: 22, code: "EINVAL" };
+    throw new SystemError("Cannot bind port 9", failure);
+  };
+  control.send(request("INTRODUCE", 4, `${DOMID}\x001\x009\0`));
+  control.send(request("WRITE", 5, `/big\0${"x".repeat(1500)}`));
+  control.send(request("SET_PERMS", 6, "/big\0b0\0"));
+  await first.turns();
+  /** Nothing but this makes it look at the ring. */
+  const turns = async (): Promise<void> => {
+    running.daemon.pause();
+    running.daemon.resume();
+    await first.turns();
+  };
+  for (const number of [2, 3]) guest.put(request("READ", number, "/big\0"));
+  await turns();
+  handover.adopt(handover.whole());
+  guest.drain();
+  await handover.serve(false); // Which sends the rest of the first, and some of the second.
+  handover.die();
+  await handover.goOn();
   expect(await messages(turns)).toEqual([
     [2, 1500],
     [3, 1500],
