@@ -38,13 +38,17 @@ export class KeptClients {
 
   /** Once a second: stores those that have stayed, forgets those that have gone. */
   look(daemon: StoreDaemon): void {
-    if (this.environment.NOTIFY_SOCKET === undefined || !this.forgetGone()) return;
-    const youngest = this.knownSerial;
-    let left = STORED_PER_LOOK;
-    for (const client of daemon.allClients()) {
-      this.knownSerial = Math.max(this.knownSerial, client.serial);
+    if (this.environment.NOTIFY_SOCKET === undefined) return;
+    const clients = daemon.allClients();
+    for (const client of clients) {
       // By the program before us, or by this one before a live update that failed.
       if (client.identity !== 0) this.stored.set(client.identity, client);
+    }
+    if (!this.forgetGone(daemon)) return;
+    const youngest = this.knownSerial;
+    let left = STORED_PER_LOOK;
+    for (const client of clients) {
+      this.knownSerial = Math.max(this.knownSerial, client.serial);
       if (client.serial > youngest || client.identity !== 0 || left === 0) continue;
       left = this.store(daemon, client) ? left - 1 : 0;
     }
@@ -62,9 +66,10 @@ export class KeptClients {
   }
 
   /** False when the manager is busy. */
-  private forgetGone(): boolean {
+  private forgetGone(daemon: StoreDaemon): boolean {
     for (const [inode, client] of this.stored) {
-      if (!client.isClosed) continue;
+      // Also one that has ended before its next look after a live update that failed.
+      if (daemon.client(client.connection) === client) continue;
       const told = { FDSTOREREMOVE: 1, FDNAME: nameOf(inode) };
       if (!notifyManager(this.environment, told, [], SEND_WAIT_MS)) return false;
       this.stored.delete(inode);

@@ -203,6 +203,7 @@ function continueAlone(
   const { trace } = daemon;
   for (const client of daemon.allClients().filter(isTouched)) {
     trace?.gone(client);
+    client.isClosed = true;
     client.hangUp();
   }
   next.trace = trace;

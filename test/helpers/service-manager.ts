@@ -24,7 +24,8 @@ export class ServiceManager implements Disposable {
     this.poll.add(this.socket, "readable");
   }
 
-  private get path(): string {
+  /** Of the socket for NOTIFY_SOCKET. */
+  get path(): string {
     return join(this.folder.path, "notify");
   }
 

@@ -2,11 +2,13 @@
 // serving, and that it keeps nothing of it.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { KeptClients } from "../../lib/store-daemon/kept-clients.ts";
 import { LiveUpdate } from "../../lib/store-daemon/live-update.ts";
 import type { RequestTrace } from "../../lib/store-daemon/request-trace.ts";
 import { builtBinary } from "../helpers/binary.ts";
 import { HandoverHere } from "../helpers/handover-here.ts";
 import { agentCommand } from "../helpers/run.ts";
+import { ServiceManager } from "../helpers/service-manager.ts";
 import { request } from "../helpers/store-in-process.ts";
 
 const TIMEOUT_MS = 20_000;
@@ -56,6 +58,32 @@ test("requests are written down as before, and that connections were closed", as
   await handover.first.turns();
   const [first, second] = lines.map((line) => line.replace("connected ", ""));
   expect(lines.slice(2)).toEqual([`gone ${second}`, `request ${first}`]);
+});
+
+test("the service manager is told of clients that end with the update, or soon after it", async () => {
+  const { first, running } = handover;
+  const manager = stack.use(new ServiceManager());
+  const kept = new KeptClients({ NOTIFY_SOCKET: manager.path });
+  const touched = stack.use(first.connect());
+  const leaving = first.connect();
+  stack.use(first.connect()); // It stays.
+  const look = async (): Promise<number> => {
+    kept.look(running.daemon);
+    await first.turns();
+    manager.takeAll();
+    return manager.stored.size;
+  };
+  expect([await look(), await look()]).toEqual([0, 3]);
+  handover.standBy();
+  handover.adopt(handover.changes());
+  await handover.serve(false);
+  touched.send(request("READ", 1, "/tool\0"));
+  await handover.turns();
+  handover.die();
+  await handover.goOn();
+  leaving[Symbol.dispose]();
+  await first.turns();
+  expect([await look(), await look()]).toEqual([1, 1]);
 });
 
 test(
