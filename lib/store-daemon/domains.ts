@@ -95,22 +95,26 @@ export class Domains {
     }
   }
 
-  /** INTRODUCE of one that is there: another event channel, and a new start. */
+  /**
+   * INTRODUCE of one that is there: another event channel, and a new start. Where that cannot be
+   * bound it stays without events, as with the C daemon, and the store is told.
+   */
   rebind(connection: number, port: number): ErrorName | undefined {
     const client = this.clients.of(connection);
     if (client?.ring === undefined) return undefined;
     if (client.port !== 0) this.hypervisor.unbind(client.port);
     let localPort = 0;
+    let refusal: ErrorName | undefined;
     try {
       localPort = this.hypervisor.bind(client.domid, port);
     } catch (error) {
-      wireError(error); // It stays without events, as with the C daemon.
+      refusal = wireError(error);
     }
     this.setPort(client, localPort);
     this.clients.startAnew(client);
     beginRing(client.ring);
     this.fresh.push(client);
-    return undefined;
+    return refusal;
   }
 
   /** The store has let the connection go: RELEASE, or death. */

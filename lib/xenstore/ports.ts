@@ -78,7 +78,10 @@ export interface Host {
    * has made the connection already (kind "ring") and undoes it when an error is returned.
    */
   introduce(domid: number, connection: number, port: number): ErrorName | undefined;
-  /** INTRODUCE again: bind another port; the guest's wish to reconnect is to be answered. */
+  /**
+   * INTRODUCE again: bind another port; the guest's wish to reconnect is to be answered. All of that
+   * is done also where an error is returned: then the domain has no port from here on.
+   */
   rebind(domid: number, connection: number, port: number): ErrorName | undefined;
   /** The ring's connection is gone (RELEASE, death): unmap, unbind, forget its queue. */
   released(domid: number, connection: number): void;

@@ -15,18 +15,34 @@ const ARENA_BYTES = 256 * 1024;
 const TURN_MS = 5;
 const DIED = { kind: "kept", reason: "it died", report: NO_REPORT } as const;
 
-/** A kernel that has no memory for the rings of some domains. */
+/** By domain. */
+interface Shortages {
+  readonly unmapped: ReadonlySet<number>;
+  readonly unbound: ReadonlySet<number>;
+}
+
+/** A kernel that has no memory for the rings of some domains, and no ports for some others. */
 class ShortHypervisor extends FileHypervisor {
   private readonly unmapped: ReadonlySet<number>;
-  constructor(folder: string, events: Fd | undefined, unmapped: ReadonlySet<number>) {
+  private readonly unbound: ReadonlySet<number>;
+  constructor(folder: string, events: Fd | undefined, { unmapped, unbound }: Shortages) {
     super(folder, events);
-    this.unmapped = unmapped;
+    [this.unmapped, this.unbound] = [unmapped, unbound];
+  }
+  override bind(domid: number) {
+    return this.unbound.has(domid) ? refuseBind() : super.bind(domid);
   }
   override mapRing(domid: number) {
     if (!this.unmapped.has(domid)) return super.mapRing(domid);
     const failure = { call: "mmap", object: `the ring of domain ${domid}`, errno: 12 };
     throw new SystemError(`Cannot map the ring of domain ${domid}`, { ...failure, code: "ENOMEM" });
   }
+}
+
+/** As the kernel does where the other end of an event channel is not there. */
+export function refuseBind(): never {
+  const failure = { call: "ioctl", object: "a port", errno: 22, code: "EINVAL" };
+  throw new SystemError("Cannot bind a port", failure);
 }
 
 export class HandoverHere implements Disposable {
@@ -38,6 +54,8 @@ export class HandoverHere implements Disposable {
   readonly traffic = new Map<string, boolean>();
   /** Domains whose rings the new one cannot have. */
   readonly unmapped = new Set<number>();
+  /** And whose ports it cannot bind. */
+  readonly unbound = new Set<number>();
   private readonly stack = new DisposableStack();
   private readonly carried = new Map<string, Fd>();
   private readonly loop = this.stack.use(new Loop());
@@ -64,7 +82,7 @@ export class HandoverHere implements Disposable {
     return storeHeir({
       loop: this.loop,
       makeDaemon: daemonMaker(this.loop, []),
-      openHypervisor: (events) => new ShortHypervisor(this.shim, events?.fd, this.unmapped),
+      openHypervisor: (events) => new ShortHypervisor(this.shim, events?.fd, this),
       pidFilePath: undefined,
       onServing: (running) => {
         this.served = running;

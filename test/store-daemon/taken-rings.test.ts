@@ -2,8 +2,7 @@
 // one had, and the old one goes on where a new one that has served and died has left off.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { SystemError } from "../../lib/base/index.ts";
-import { HandoverHere } from "../helpers/handover-here.ts";
+import { HandoverHere, refuseBind } from "../helpers/handover-here.ts";
 import { unitRandom } from "../helpers/pieces.ts";
 import { makeDomain, RING, StoreGuest } from "../helpers/store-guest.ts";
 import { DaemonHere, type PeerHere, request } from "../helpers/store-in-process.ts";
@@ -37,6 +36,24 @@ test("a ring that cannot be mapped again ends the update, and not the guest", as
   await handover.goOn();
   guest.put(asked(2));
   await handover.first.turns();
+  guest.drain();
+  expect(guest.take()).toMatchObject({ request: 2, ...PATH });
+});
+
+test("one whose event channel could not be bound anew goes over without one", async () => {
+  const { first, running } = handover;
+  first.hypervisor.bind = refuseBind;
+  handover.unbound.add(DOMID);
+  control.messages();
+  control.send(request("INTRODUCE", 2, `${DOMID}\x001\x009\0`));
+  await first.turns();
+  expect(control.messages()).toMatchObject([{ request: 2, body: "OK\0" }]);
+  expect(running.daemon.store.domainInfo(DOMID)).toMatchObject({ port: 0 });
+  handover.standBy();
+  const before = running.daemon.store.digest();
+  expect(handover.adopt(handover.changes())).toBe(before);
+  guest.put(asked(2));
+  await handover.serve();
   guest.drain();
   expect(guest.take()).toMatchObject({ request: 2, ...PATH });
 });
@@ -143,10 +160,7 @@ test.each(WAYS)("answers that did not fit come once: %s", async (way) => {
 
 test("nor do they come twice to a guest whose event channel could not be bound", async () => {
   const { first, running } = handover;
-  first.hypervisor.bind = () => {
-    const failure = { call: "ioctl", object: "port 9", errno: 22, code: "EINVAL" };
-    throw new SystemError("Cannot bind port 9", failure);
-  };
+  first.hypervisor.bind = refuseBind;
   control.send(request("INTRODUCE", 4, `${DOMID}\x001\x009\0`));
   control.send(request("WRITE", 5, `/big\0${"x".repeat(1500)}`));
   control.send(request("SET_PERMS", 6, "/big\0b0\0"));
