@@ -8,7 +8,7 @@ import type { ConnectionInfo, XenStore } from "../xenstore/index.ts";
 import type { Client } from "./client.ts";
 import type { Domains } from "./domains.ts";
 import { NoDomainError } from "./hypervisor.ts";
-import type { ClientParts } from "./parts.ts";
+import type { ClientParts, MappedRing } from "./parts.ts";
 import { hasMoved, restOfRing } from "./ring-place.ts";
 
 /** The daemon, as far as it is needed for it. */
@@ -63,7 +63,7 @@ function adoptRingPart(part: ClientParts, areBound: boolean, daemon: Adopting): 
   const { connection, domid, input, output, sentBytes } = part;
   const info = store.connectionInfo(connection);
   if (info.domid !== domid) return;
-  adoptRing(info, areBound, daemon);
+  adoptRing(info, areBound, daemon, part.mapped);
   const client = clients[connection];
   // One whose ring cannot be had stays ignored, whatever it was before.
   if (client === undefined || client.isIgnored) return;
@@ -103,13 +103,14 @@ function adoptRing(
   { connection, domid, tag }: Pick<ConnectionInfo, "connection" | "domid" | "tag">,
   areBound: boolean,
   { store, domains, log, ignoreRing }: Adopting,
+  mapped?: MappedRing,
 ): void {
   try {
     const remotePort = store.domainInfo(domid)?.port ?? 0;
     // A dump may name the other end alone.
     const isBound = areBound && (tag !== 0 || remotePort === 0);
     const port = isBound ? tag : domains.bindAgain(domid, remotePort);
-    domains.adopt({ domid, connection }, port);
+    domains.adopt({ domid, connection, mapped }, port);
     store.setTag(connection, port);
   } catch (error) {
     if (!(error instanceof SystemError || error instanceof NoDomainError)) throw error;

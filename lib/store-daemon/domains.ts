@@ -9,6 +9,7 @@ import type { ErrorName, XenStore } from "../xenstore/index.ts";
 import type { SharedMemory } from "../sys/index.ts";
 import { type Client } from "./client.ts";
 import type { Hypervisor } from "./hypervisor.ts";
+import type { MappedRing } from "./parts.ts";
 import { Ring, RING_FEATURE_MASK } from "./ring.ts";
 
 /** The client of a ring, as the daemon makes and ends it. */
@@ -20,6 +21,12 @@ export interface RingClients {
   /** An event came for it. */
   run(client: Client): void;
   of(connection: number): Client | undefined;
+}
+
+export interface AdoptedRing {
+  readonly domid: number;
+  readonly connection: number;
+  readonly mapped: MappedRing | undefined;
 }
 
 const WIRE_ERRORS: ReadonlySet<string> = new Set([
@@ -194,17 +201,32 @@ export class Domains {
     if (shutDown.length > 0) store.domainsShutdown(shutDown);
   }
 
-  /** Maps the ring of a domain that was introduced to the program before us. */
-  adopt(info: { readonly domid: number; readonly connection: number }, port: number): void {
+  /**
+   * Maps the ring of a domain that was introduced to the program before us. Where that cannot be
+   * done, it is served on the page that is there, if there is one, and the domain is the same.
+   */
+  adopt(info: AdoptedRing, port: number): void {
     const { domid, connection } = info;
-    const isOwn = domid === this.ownDomid;
-    const page = isOwn ? this.hypervisor.mapOwnRing()?.page : this.hypervisor.mapRing(domid);
+    const page = this.mapAgain(info);
     const ring = page === undefined ? undefined : new Ring(page);
     // What the program before us had for it may not have been told.
     if (ring !== undefined) ring.hasNews = true;
     const client = this.clients.connect(connection, domid, ring);
     client.uniqueId = this.hypervisor.conditionOf(domid)?.uniqueId;
     this.setPort(client, port);
+  }
+
+  private mapAgain({ domid, mapped }: AdoptedRing): SharedMemory | undefined {
+    const isOwn = domid === this.ownDomid;
+    try {
+      return isOwn ? this.hypervisor.mapOwnRing()?.page : this.hypervisor.mapRing(domid);
+    } catch (error) {
+      wireError(error);
+      if (mapped === undefined) throw error;
+      const { uniqueId } = this.hypervisor.conditionOf(domid) ?? {};
+      if (uniqueId !== mapped.uniqueId) throw error;
+      return mapped.page;
+    }
   }
 
   /** Binds the event channel of an adopted domain anew: those of a program that died are gone. */

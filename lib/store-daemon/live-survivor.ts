@@ -26,7 +26,7 @@ import { ArenaCopy } from "./arena-copy.ts";
 import type { Client } from "./client.ts";
 import { encodeLiveParts } from "./live-parts.ts";
 import { storeProbe } from "./live-probe.ts";
-import type { DaemonParts } from "./parts.ts";
+import type { DaemonParts, MappedRing } from "./parts.ts";
 import type { MakeDaemon, Running } from "./running.ts";
 import type { StoreDaemon } from "./store-daemon.ts";
 
@@ -189,7 +189,8 @@ function continueAlone(
   const { memory, daemon, listeners } = running;
   const clients = parts.clients.map((client) => {
     const isTouched = touched.has(socketKey(daemon.client(client.connection)) ?? "");
-    return isTouched ? { ...client, socket: undefined } : client;
+    const mapped = mappedOf(daemon.client(client.connection));
+    return { ...client, mapped, socket: isTouched ? undefined : client.socket };
   });
   memory.grow(statOf(memory.fd.number).size);
   const next = daemonOrNone({ running, makeDaemon });
@@ -199,7 +200,7 @@ function continueAlone(
     for (const client of daemon.allClients().filter(isLost)) daemon.gone(client);
     return;
   }
-  daemon.letGo();
+  daemon.letGo("kept");
   const { trace } = daemon;
   for (const client of daemon.allClients().filter(isTouched)) {
     trace?.gone(client);
@@ -209,7 +210,15 @@ function continueAlone(
   next.trace = trace;
   running.daemon = next;
   running.daemon.adopt(clients, true);
+  for (const { connection, ring } of daemon.allClients()) {
+    if (next.client(connection)?.ring?.page !== ring?.page) ring?.page[Symbol.dispose]();
+  }
   for (const listener of listeners) running.daemon.listen(listener);
+}
+
+function mappedOf(client: Client | undefined): MappedRing | undefined {
+  if (client?.ring === undefined) return undefined;
+  return { page: client.ring.page, uniqueId: client.uniqueId };
 }
 
 /**

@@ -211,11 +211,11 @@ export class StoreDaemon implements Host {
   }
 
   /** Lets go of sockets and rings, for whoever goes on with them in this same process. */
-  letGo(): void {
+  letGo(pages: "given up" | "kept" = "given up"): void {
     for (const client of this.clients) {
       if (client === undefined) continue;
       this.unwatch(client);
-      client.ring?.page[Symbol.dispose]();
+      if (pages === "given up") client.ring?.page[Symbol.dispose]();
     }
   }
 

@@ -2,6 +2,7 @@
 // one had, and the old one goes on where a new one that has served and died has left off.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { HandoverHere, refuseBind } from "../helpers/handover-here.ts";
 import { unitRandom } from "../helpers/pieces.ts";
 import { makeDomain, RING, StoreGuest } from "../helpers/store-guest.ts";
@@ -38,6 +39,40 @@ test("a ring that cannot be mapped again ends the update, and not the guest", as
   await handover.first.turns();
   guest.drain();
   expect(guest.take()).toMatchObject({ request: 2, ...PATH });
+});
+
+/** How many of the ring there are, the guest's among them. */
+const mappings = (): number =>
+  readFileSync("/proc/self/maps", "latin1").split(RING_FILE).length - 1;
+const RING_FILE = `/ring.${DOMID}\n`;
+
+test("an old program that goes on maps it anew, and does not keep the page that it had", async () => {
+  const before = mappings();
+  handover.standBy();
+  handover.adopt(handover.changes());
+  await handover.serve(false);
+  handover.die();
+  await handover.goOn();
+  expect(before).toBeGreaterThan(0);
+  expect(mappings()).toBe(before);
+});
+
+test("where it cannot map it either, it goes on with the page that it has", async () => {
+  const { hypervisor } = handover.first;
+  const before = mappings();
+  handover.standBy();
+  hypervisor.mapRing = refuseBind; // Any error of the kernel.
+  handover.unmapped.add(DOMID);
+  expect(() => handover.adopt(handover.changes())).toThrow("no ring can be had of domain 7");
+  await handover.goOn();
+  expect(mappings()).toBe(before);
+  for (const number of [2, 3]) {
+    guest.put(asked(number));
+    // oxlint-disable-next-line no-await-in-loop -- by its event, the second time.
+    await handover.first.turns();
+    guest.drain();
+    expect(guest.take()).toMatchObject({ request: number, ...PATH });
+  }
 });
 
 test("one whose event channel could not be bound anew goes over without one", async () => {
