@@ -30,11 +30,9 @@ export const stockTarget = ({ kind, streamVersion }: StockProgram): StateTarget 
     ? { format: "text", variant: "c" }
     : { format: streamVersion === 2 ? "stream-v2" : "stream", variant: "c" };
 
-/** While it is paused. */
+/** While it is paused. Changes nothing. */
 export function stateOfRunning({ memory, hypervisor, daemon }: Running): StoreState {
   const bare = stateOfArena(new Uint8Array(memory.buffer));
-  // A stock daemon takes all that stands on a ring for requests that were not carried out.
-  for (const client of daemon.allClients()) client.release();
   const parts = daemon.parts();
   const known = new Map(parts.clients.map((client) => [client.connection, client]));
   return {

@@ -230,7 +230,10 @@ export class StockUpdate {
     const { socketFd, eventChannelFd } = state.global;
     const isC = order.program.kind === "c";
     const kept = [socketFd, eventChannelFd].filter((fd) => fd !== null);
-    for (const { socket } of running.daemon.allClients()) {
+    for (const client of running.daemon.allClients()) {
+      // A stock daemon takes all that stands on a ring for requests that were not carried out.
+      client.release();
+      const { socket } = client;
       if (socket === undefined) continue;
       makeBlocking(socket); // Neither knows EAGAIN in the middle of a message.
       kept.push(socket.number);

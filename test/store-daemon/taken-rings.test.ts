@@ -3,6 +3,7 @@
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { stateOfRunning } from "../../lib/store-daemon/stock-state.ts";
 import { HandoverHere, refuseBind } from "../helpers/handover-here.ts";
 import { unitRandom } from "../helpers/pieces.ts";
 import { makeDomain, RING, StoreGuest } from "../helpers/store-guest.ts";
@@ -109,6 +110,23 @@ test("a dry run takes nothing from a ring: half a request outlives a crash after
   guest.drain();
   expect(guest.take()).toMatchObject({ request: 2, ...PATH });
   expect(guest.field(RING.error)).toBe(0);
+});
+
+test("nor does the state that is written for a stock daemon, which may not come to serve", async () => {
+  control.send(request("WRITE", 5, `/big\0${"x".repeat(1500)}`));
+  control.send(request("SET_PERMS", 6, "/big\0b0\0"));
+  await handover.first.turns();
+  guest.put(request("READ", 2, "/big\0"));
+  await handover.first.turns();
+  const { daemon } = handover.running;
+  daemon.pause();
+  const state = stateOfRunning(handover.running);
+  const ring = state.connections.find(
+    ({ channel }) => channel.kind === "ring" && channel.domid > 0,
+  );
+  expect([ring?.input.length, ring?.output.length]).toEqual([0, 1516 - 1024]);
+  expect(guest.field(RING.requestsConsumed)).toBe(0);
+  daemon.resume();
 });
 
 const WAYS = ["it serves on", "it dies, the old one goes on", "it dies, the keeper goes on"];
