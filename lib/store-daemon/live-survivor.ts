@@ -6,7 +6,8 @@
 // client in part. A successor that is promoted is told before the pause of all sockets there are,
 // and stands by for them (live-heir.ts): then the difference is that of the clients that came since
 // or have something in part, and of the rings. Ring pages are mapped anew by the successor; what it
-// did on them before it ended is told by their counters (ring-place.ts).
+// did on them before it ended is told by their counters (ring-place.ts). Whoever goes on after that
+// maps them anew as well, for the domain may be another one, and keeps a page where that fails.
 //
 // While it adopts and answers probes it writes to the arena (connections get other descriptor
 // numbers, the probe is a connection): whoever must go on without it makes itself a new store over

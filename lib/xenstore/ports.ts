@@ -79,8 +79,8 @@ export interface Host {
    */
   introduce(domid: number, connection: number, port: number): ErrorName | undefined;
   /**
-   * INTRODUCE again: bind another port; the guest's wish to reconnect is to be answered. All of that
-   * is done also where an error is returned: then the domain has no port from here on.
+   * INTRODUCE again: bind another port; the guest's wish to reconnect is to be answered. Where an
+   * error is returned all else is done, and the domain has no port from here on.
    */
   rebind(domid: number, connection: number, port: number): ErrorName | undefined;
   /** The ring's connection is gone (RELEASE, death): unmap, unbind, forget its queue. */

@@ -60,7 +60,7 @@ test("requests are written down as before, and that connections were closed", as
   expect(lines.slice(2)).toEqual([`gone ${second}`, `request ${first}`]);
 });
 
-test("the service manager is told of clients that end with the update, or soon after it", async () => {
+test("the service manager is told of clients that end with it, or soon after it", async () => {
   const { first, running } = handover;
   const manager = stack.use(new ServiceManager());
   const kept = new KeptClients({ NOTIFY_SOCKET: manager.path });

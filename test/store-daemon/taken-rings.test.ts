@@ -47,7 +47,7 @@ const mappings = (): number =>
   readFileSync("/proc/self/maps", "latin1").split(RING_FILE).length - 1;
 const RING_FILE = `/ring.${DOMID}\n`;
 
-test("an old program that goes on maps it anew, and does not keep the page that it had", async () => {
+test("an old program that goes on maps it anew, and gives up the page it had", async () => {
   const before = mappings();
   handover.standBy();
   handover.adopt(handover.changes());
@@ -112,7 +112,7 @@ test("a dry run takes nothing from a ring: half a request outlives a crash after
   expect(guest.field(RING.error)).toBe(0);
 });
 
-test("nor does the state that is written for a stock daemon, which may not come to serve", async () => {
+test("nor does the state for a stock daemon, which may not come to serve", async () => {
   control.send(request("WRITE", 5, `/big\0${"x".repeat(1500)}`));
   control.send(request("SET_PERMS", 6, "/big\0b0\0"));
   await handover.first.turns();
