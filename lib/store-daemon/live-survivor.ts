@@ -133,7 +133,9 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): St
     probe: storeProbe,
     adoptAgain(touched, outcome) {
       continueAlone({ running, makeDaemon }, running.daemon.parts(), touched);
-      running.daemon.resume();
+      const { daemon, pidFile } = running;
+      daemon.resume();
+      pidFile?.rewrite(process.pid, (line) => daemon.log(line));
       answerAsker(running, outcome);
     },
     leave() {

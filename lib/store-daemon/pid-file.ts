@@ -1,7 +1,7 @@
 // The file with the daemon's process number, locked for as long as the daemon runs.
 
 import { unlinkSync } from "node:fs";
-import { RefusedError } from "../base/index.ts";
+import { RefusedError, SystemError } from "../base/index.ts";
 import {
   type Fd,
   lockByte,
@@ -30,8 +30,17 @@ export class PidFile implements Disposable {
     if (inherited === undefined) this.write(pid);
   }
 
-  /** Whose file it is from now on. */
-  write(pid: number): void {
+  /** By a program that serves in the place of another: what cannot be written does not end it. */
+  rewrite(pid: number, log: (line: string) => void): void {
+    try {
+      this.write(pid);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      log(`${error.message}: "${this.path}" does not name this program, which is process ${pid}`);
+    }
+  }
+
+  private write(pid: number): void {
     resizeFile(this.fd, 0);
     moveOffset(this.fd, 0);
     const text = Buffer.from(`${pid}\n`);

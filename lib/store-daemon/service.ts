@@ -195,7 +195,7 @@ class Service {
         onServing: (running, outcome) => {
           this.running = running;
           this.serve(running);
-          running.pidFile?.write(process.pid);
+          running.pidFile?.rewrite(process.pid, options.log);
           answerAsker(running, outcome);
           tellReplaced(options.environment);
           loop.after(CLIENTS_FIRST_MS, () => options.log(lineOf(outcome)));

@@ -2,14 +2,19 @@
 // serving, and that it keeps nothing of it.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { KeptClients } from "../../lib/store-daemon/kept-clients.ts";
 import { LiveUpdate } from "../../lib/store-daemon/live-update.ts";
+import { PidFile } from "../../lib/store-daemon/pid-file.ts";
 import type { RequestTrace } from "../../lib/store-daemon/request-trace.ts";
+import { openForWriting } from "../../lib/sys/index.ts";
 import { builtBinary } from "../helpers/binary.ts";
 import { HandoverHere } from "../helpers/handover-here.ts";
 import { agentCommand } from "../helpers/run.ts";
 import { ServiceManager } from "../helpers/service-manager.ts";
 import { request } from "../helpers/store-in-process.ts";
+import { temporaryFolder } from "../helpers/temporary.ts";
 
 const TIMEOUT_MS = 20_000;
 const [, ...SELF] = agentCommand();
@@ -30,6 +35,28 @@ beforeEach(() => {
   handover = stack.use(new HandoverHere());
 });
 afterEach(() => stack.dispose());
+
+test("the pid file names the program that serves", async () => {
+  const path = join(stack.use(temporaryFolder()).path, "pid");
+  const pidFile = stack.use(new PidFile(path, process.pid, undefined));
+  Object.assign(handover.running, { pidFile });
+  handover.standBy();
+  handover.adopt(handover.changes());
+  await handover.serve(false);
+  writeFileSync(path, "1\n"); // As the new program does.
+  handover.die();
+  await handover.goOn();
+  expect(readFileSync(path, "utf8")).toBe(`${process.pid}\n`);
+});
+
+test("a pid file that cannot be written is told, and ends nothing", () => {
+  const lines: string[] = [];
+  const full = openForWriting("/dev/full");
+  const pidFile = new PidFile(join(handover.shim, "pid"), process.pid, full);
+  pidFile.rewrite(7, (line) => void lines.push(line));
+  pidFile[Symbol.dispose]();
+  expect(lines).toEqual([expect.stringMatching(/pid" does not name this program, .* process 7$/)]);
+});
 
 test("requests are written down as before, and that connections were closed", async () => {
   const lines: string[] = [];
