@@ -79,7 +79,7 @@ test(
       expect(client.ask("CONTROL", "check\0", 0)?.body).toBe("OK\0");
     }
     const outcome = await updateStore(socket, { binary: builtBinary(), way: "promote" });
-    expect(outcome.kind).toBe("updated");
+    expect(outcome).toMatchObject({ kind: "updated" });
     expect(client.ask("TRANSACTION_END", "T\0", transaction)?.body).toBe("OK\0");
     expect(client.ask("READ", "/a\0", 0)?.body).toBe("within");
   },
