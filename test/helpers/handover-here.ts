@@ -148,6 +148,17 @@ export class HandoverHere implements Disposable {
     this.served = undefined;
   }
 
+  /** An update that fails after the new one has served, and `meanwhile` came. */
+  async fail(meanwhile: () => void): Promise<void> {
+    this.standBy();
+    this.adopt(this.changes());
+    await this.serve(false);
+    meanwhile();
+    await this.turns();
+    this.die();
+    await this.goOn();
+  }
+
   /** The old one goes on after that. */
   async goOn(): Promise<void> {
     this.survivor.adoptAgain(this.touched, DIED);

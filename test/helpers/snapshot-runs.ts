@@ -13,6 +13,7 @@ import {
 } from "../../lib/snapshot/index.ts";
 import { describeProblem, type Outcome } from "../../lib/transition/index.ts";
 import { LIMITS } from "./disk-guest.ts";
+import { createOptions } from "./group-samples.ts";
 
 export interface Runs {
   create(words: readonly string[], snapshot: string, more?: Partial<CreateOptions>): Promise<Ran>;
@@ -39,17 +40,7 @@ export function runsIn(folder: string): Runs {
   const shared = { config: undefined, nowMs: Date.now() };
   return {
     async create(words, snapshot, more) {
-      const options: CreateOptions = {
-        ...shared,
-        snapshot,
-        kind: "external",
-        folder: undefined,
-        replace: false,
-        useExisting: false,
-        pause: false,
-        memory: undefined,
-        ...more,
-      };
+      const options = createOptions({ ...shared, snapshot, ...more });
       return ran(await createGroup(groupFromWords(words), options, around));
     },
     async delete(words, snapshot, more) {

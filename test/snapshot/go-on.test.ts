@@ -7,13 +7,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createGroup, groupFromWords, recoverAll } from "../../lib/snapshot/index.ts";
 import { eachInAnyCase, goOn } from "../../lib/snapshot/go-on.ts";
-import type { CreatePlan, PlannedEmulator } from "../../lib/snapshot/group-plan.ts";
+import type { PlannedEmulator } from "../../lib/snapshot/group-plan.ts";
 import { fileJournal } from "../../lib/snapshot/journal-file.ts";
 import { type Monitor, MonitorError } from "../../lib/snapshot/monitor.ts";
 import { openMonitor } from "../../lib/snapshot/open-monitor.ts";
 import { pause } from "../../lib/snapshot/pause.ts";
 import { LIMITS, makeImage, startGuest } from "../helpers/disk-guest.ts";
 import { type FakeXl, stageXl } from "../helpers/fake-xl.ts";
+import { createOptions, createPlan } from "../helpers/group-samples.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
 const SHORT = { greetingMs: 300, replyMs: 300 } as const;
@@ -211,17 +212,7 @@ test("a group that was cancelled or made leaves the guest running and thawed", a
     const interrupt = new AbortController();
     const { outcome } = await createGroup(
       { ...spec, guests: [{ ...spec.guests[0]!, name, address, guestAgent: path }] },
-      {
-        snapshot: "s1",
-        kind: "external",
-        folder: undefined,
-        replace: false,
-        useExisting: false,
-        pause: true,
-        memory: undefined,
-        config: undefined,
-        nowMs: Date.now(),
-      },
+      createOptions({ pause: true }),
       {
         limits: LIMITS,
         journals: join(folder, "journals"),
@@ -240,19 +231,9 @@ test("a group that was cancelled or made leaves the guest running and thawed", a
   }
 });
 
-const planOf = (emulator: PlannedEmulator): CreatePlan => ({
-  operation: "create",
-  group: "0b1f5c5e-5a52-4c8c-9a31-6f0d5b9f0a11",
-  snapshot: "s1",
-  kind: "external",
-  made: "2026-01-01T00:00:00.000Z",
-  config: null,
-  emulators: [emulator],
-});
-
 /** The journal of a group whose process died. */
 async function leave(journals: string, emulator: PlannedEmulator): Promise<void> {
-  using journal = fileJournal(journals, planOf(emulator));
+  using journal = fileJournal(journals, createPlan([emulator]));
   await journal.intend();
 }
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createGroup, groupFromWords } from "../../lib/snapshot/index.ts";
 import { LIMITS, makeImage, startGuest } from "../helpers/disk-guest.ts";
 import { lookAt } from "../helpers/disk-world.ts";
+import { createOptions } from "../helpers/group-samples.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
 const HOW = ["good", "fails to freeze", "is silent"] as const;
@@ -57,17 +58,7 @@ test.each(HOW)("a guest agent that %s", async (how) => {
     const spec = groupFromWords([`qmp:${guest.qmp}`]);
     const { outcome } = await createGroup(
       { ...spec, guests: [{ ...spec.guests[0]!, guestAgent: path }] },
-      {
-        snapshot: "s1",
-        kind: "external",
-        folder: undefined,
-        replace: false,
-        useExisting: false,
-        pause: true,
-        memory: undefined,
-        config: undefined,
-        nowMs: Date.now(),
-      },
+      createOptions({ pause: true }),
       {
         limits: { ...LIMITS, greetingMs: 500 },
         journals: join(folder, "journals"),

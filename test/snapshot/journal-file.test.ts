@@ -3,20 +3,12 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CreatePlan } from "../../lib/snapshot/index.ts";
 import { fileJournal, openJournal, parseJournal } from "../../lib/snapshot/journal-file.ts";
+import { createPlan } from "../helpers/group-samples.ts";
 import { recover } from "../helpers/snapshot-faults.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
-const PLAN: CreatePlan = {
-  operation: "create",
-  group: "0b1f5c5e-5a52-4c8c-9a31-6f0d5b9f0a11",
-  snapshot: "s1",
-  kind: "external",
-  made: "2026-01-01T00:00:00.000Z",
-  config: null,
-  emulators: [],
-};
+const PLAN = createPlan([]);
 
 /** Its records; behind them there is room for more. */
 function recordsOf(path: string): Buffer {

@@ -12,26 +12,15 @@ import {
 } from "../../lib/snapshot/index.ts";
 import { type DiskGuest, LIMITS, makeImage, startGuest, tool } from "../helpers/disk-guest.ts";
 import { journalsLeft, lookAt } from "../helpers/disk-world.ts";
+import { createOptions } from "../helpers/group-samples.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
-const OPTIONS: CreateOptions = {
-  snapshot: "s1",
-  kind: "external",
-  folder: undefined,
-  replace: false,
-  useExisting: false,
-  pause: false,
-  memory: undefined,
-  config: undefined,
-  nowMs: Date.now(),
-};
-
 async function refuse(spec: GroupSpec, folder: string, options: Partial<CreateOptions> = {}) {
-  const { outcome } = await createGroup(
-    spec,
-    { ...OPTIONS, ...options },
-    { limits: LIMITS, journals: join(folder, "journals"), interrupt: undefined },
-  );
+  const { outcome } = await createGroup(spec, createOptions(options), {
+    limits: LIMITS,
+    journals: join(folder, "journals"),
+    interrupt: undefined,
+  });
   expect(journalsLeft(join(folder, "journals"))).toEqual([]);
   expect(outcome.result).toBe("refused");
   return outcome.problems.map(({ message }) => message);
@@ -281,7 +270,7 @@ test("two groups on one disk at once: the second is refused by lock", async () =
   const spec = groupFromWords([`qcow2:${path}`]);
   const around = { limits: LIMITS, journals: join(own.path, "journals"), interrupt: undefined };
   const both = await Promise.all(
-    ["s1", "s2"].map((snapshot) => createGroup(spec, { ...OPTIONS, snapshot }, around)),
+    ["s1", "s2"].map((snapshot) => createGroup(spec, createOptions({ snapshot }), around)),
   );
   const results = both.map(({ outcome }) => outcome.result).toSorted();
   expect(results).toEqual(["done", "refused"]);

@@ -40,12 +40,7 @@ test("the pid file names the program that serves", async () => {
   const path = join(stack.use(temporaryFolder()).path, "pid");
   const pidFile = stack.use(new PidFile(path, process.pid, undefined));
   Object.assign(handover.running, { pidFile });
-  handover.standBy();
-  handover.adopt(handover.changes());
-  await handover.serve(false);
-  writeFileSync(path, "1\n"); // As the new program does.
-  handover.die();
-  await handover.goOn();
+  await handover.fail(() => writeFileSync(path, "1\n")); // As the new program does.
   expect(readFileSync(path, "utf8")).toBe(`${process.pid}\n`);
 });
 
@@ -74,13 +69,7 @@ test("requests are written down as before, and that connections were closed", as
   handover.first.daemon.trace = trace;
   const idle = stack.use(handover.first.connect());
   const touched = stack.use(handover.first.connect());
-  handover.standBy();
-  handover.adopt(handover.changes());
-  await handover.serve(false);
-  touched.send(request("READ", 1, "/tool\0"));
-  await handover.turns();
-  handover.die();
-  await handover.goOn();
+  await handover.fail(() => touched.send(request("READ", 1, "/tool\0")));
   idle.send(request("READ", 2, "/tool\0"));
   await handover.first.turns();
   const [first, second] = lines.map((line) => line.replace("connected ", ""));
@@ -101,13 +90,7 @@ test("the service manager is told of clients that end with it, or soon after it"
     return manager.stored.size;
   };
   expect([await look(), await look()]).toEqual([0, 3]);
-  handover.standBy();
-  handover.adopt(handover.changes());
-  await handover.serve(false);
-  touched.send(request("READ", 1, "/tool\0"));
-  await handover.turns();
-  handover.die();
-  await handover.goOn();
+  await handover.fail(() => touched.send(request("READ", 1, "/tool\0")));
   leaving[Symbol.dispose]();
   await first.turns();
   expect([await look(), await look()]).toEqual([1, 1]);

@@ -191,6 +191,17 @@ test.each(WAYS)("so is half of one that is larger than the ring: %s", async (way
   expect(guest.field(RING.error)).toBe(0);
 });
 
+/** The two large answers, each once, and that of a request behind them. */
+async function expectBothAndMore(turns: () => Promise<void>): Promise<void> {
+  expect(await messages(turns)).toEqual([
+    [2, 1500],
+    [3, 1500],
+  ]);
+  guest.put(asked(4));
+  expect(await messages(turns)).toEqual([[4, PATH.body.length]]);
+  expect(guest.field(RING.error)).toBe(0);
+}
+
 test.each(WAYS)("answers that did not fit come once: %s", async (way) => {
   control.send(request("WRITE", 5, `/big\0${"x".repeat(1500)}`));
   control.send(request("SET_PERMS", 6, "/big\0b0\0"));
@@ -202,13 +213,7 @@ test.each(WAYS)("answers that did not fit come once: %s", async (way) => {
   guest.drain(); // The rest of the first, and some of the second.
   await handover.turns();
   const turns = await end();
-  expect(await messages(turns)).toEqual([
-    [2, 1500],
-    [3, 1500],
-  ]);
-  guest.put(asked(4));
-  expect(await messages(turns)).toEqual([[4, PATH.body.length]]);
-  expect(guest.field(RING.error)).toBe(0);
+  await expectBothAndMore(turns);
 });
 
 test("nor do they come twice to a guest whose event channel could not be bound", async () => {
@@ -231,13 +236,7 @@ test("nor do they come twice to a guest whose event channel could not be bound",
   await handover.serve(false); // Which sends the rest of the first, and some of the second.
   handover.die();
   await handover.goOn();
-  expect(await messages(turns)).toEqual([
-    [2, 1500],
-    [3, 1500],
-  ]);
-  guest.put(asked(4));
-  expect(await messages(turns)).toEqual([[4, PATH.body.length]]);
-  expect(guest.field(RING.error)).toBe(0);
+  await expectBothAndMore(turns);
 });
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
