@@ -70,10 +70,6 @@ export class Updater {
     return this.last;
   }
 
-  get report(): UpdateReport | undefined {
-    return this.holder?.report() ?? this.last?.report;
-  }
-
   /** Calls back once, later. Throws RefusedError or SystemError where it cannot begin. */
   start(order: UpdateOrder, onEnd: (end: UpdateEnd) => void): void {
     if (this.isActive) throw new RefusedError(ALREADY_ACTIVE);

@@ -260,17 +260,18 @@ export class LiveUpdate {
 
   // ---- Stock daemons in our place ----
 
-  private startStockOrdered(request: ControlRequest, order: StoreOrder, kind: StockKind) {
-    const { binary, words, dry_run: isDryRun, allows_losses: allowsLosses = false } = order;
-    const { prepare_ms: waitMs } = order;
-    if (this.isActive) return { text: answerOf(refused(ALREADY_ACTIVE, this), true) };
+  private startStockOrdered(request: ControlRequest, ordered: StoreOrder, kind: StockKind) {
+    const { binary, words, dry_run: isDryRun, allows_losses: allowsLosses = false } = ordered;
+    const { prepare_ms: waitMs } = ordered;
+    const order: Wanted = { binary, way: "in_place" };
+    if (this.isActive) return { text: answerOf(refused(ALREADY_ACTIVE, order), true) };
     try {
       const program = stockProgramOf(kind, binary);
       const rest = { isDryRun, allowsLosses, waitMs, wantsReport: true };
       return this.stock.begin(request, { program, words, ...rest });
     } catch (error) {
       if (!(error instanceof RefusedError) && !(error instanceof SystemError)) throw error;
-      return { text: answerOf(refused(error.message, this), true) };
+      return { text: answerOf(refused(error.message, order), true) };
     }
   }
 
@@ -295,7 +296,7 @@ export class LiveUpdate {
       transaction_id: transactionId,
       wants_report: wantsReport,
     };
-    if (this.isActive) return { text: answerOf(refused(ALREADY_ACTIVE, this), wantsReport) };
+    if (this.isActive) return { text: answerOf(refused(ALREADY_ACTIVE, order), wantsReport) };
     const client = running.daemon.client(connection);
     try {
       this.updater.start(order, (end) => {
@@ -310,7 +311,7 @@ export class LiveUpdate {
       if (!order.isDryRun) announce(true);
     } catch (error) {
       if (!(error instanceof RefusedError) && !(error instanceof SystemError)) throw error;
-      return { text: answerOf(refused(error.message, this), wantsReport) };
+      return { text: answerOf(refused(error.message, order), wantsReport) };
     }
     running.asker = asker;
     this.watchAsker(asker, client);
@@ -326,10 +327,6 @@ export class LiveUpdate {
       running.asker = undefined;
       this.updater.cancel("whoever asked for the update has gone");
     });
-  }
-
-  get report(): UpdateEnd["report"] | undefined {
-    return this.updater.report;
   }
 
   private status(): unknown {
@@ -349,6 +346,11 @@ export class LiveUpdate {
   }
 }
 
-function refused(reason: string, { report }: LiveUpdate): UpdateEnd {
-  return { kind: "failed", reason, report: report ?? NO_REPORT };
-}
+type Wanted = Pick<UpdateOrder, "binary" | "way">;
+
+/** Before it began: nothing of an earlier update is told with it. */
+const refused = (reason: string, { binary, way }: Wanted): UpdateEnd => ({
+  kind: "failed",
+  reason,
+  report: { ...NO_REPORT, binary, way },
+});

@@ -21,6 +21,12 @@ test(
     await updateStore(socket, { binary, way: "promote", dry_run: true });
     await updateStore(socket, { binary: "/bin/true", way: "promote" });
     expect(await settledPids(socket)).toHaveLength(1);
+    // One that never began tells nothing of those before it.
+    const absent = join(run, "absent");
+    const refused = await updateStore(socket, { binary: absent, way: "in-place" });
+    const { way, sha256, phases_ms: phases } = refused.report;
+    expect([refused.kind, refused.report.binary, way]).toEqual(["failed", absent, "in_place"]);
+    expect([sha256, phases]).toEqual([null, {}]);
     const lines = readFileSync(join(run, "out"), "utf8").trim().split("\n");
     const pause = String.raw`, after a pause of \d+\.\d ms`;
     const told = [
