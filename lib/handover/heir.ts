@@ -10,8 +10,8 @@ import {
   openPidfd,
   setOomScore,
   setProcessName,
-  setSchedulingClass,
 } from "../sys/index.ts";
+import { comeForward, comeForwardAlone } from "./background.ts";
 import { touchedKeys } from "./carried.ts";
 import { Channel } from "./channel.ts";
 import { type Final, practiseFinal, readFinal } from "./final-file.ts";
@@ -67,6 +67,8 @@ const GREETING_MS = 60_000;
 const PREPARE_MS = 600_000;
 /** For an old program that has been told to leave. */
 const LEAVING_MS = 2000;
+/** Those who have waited are served first, and their requests behind that. */
+const SETTLED_MS = 100;
 /** Beyond the holder's own deadline, so that it is the holder who decides. */
 const PATIENCE_FACTOR = 3;
 
@@ -111,6 +113,13 @@ export class HeirSide {
     const protocol: [number, number] = [PROTOCOL.oldest, PROTOCOL.newest];
     this.channel.send({ type: "hello", protocol, version, pid: process.pid, kinds }, []);
     this.setDeadline(GREETING_MS);
+    this.afterServing = () => void this.options.waiter.after(SETTLED_MS, () => this.settle());
+  }
+
+  /** No longer the first to go, nor the last to come. */
+  private settle(): void {
+    comeForward();
+    if (this.oomScore !== undefined) setOomScore(process.pid, this.oomScore);
   }
 
   /** A program that was executed in place: everything but the probes is behind it. */
@@ -248,14 +257,15 @@ export class HeirSide {
   private readonly effects: Record<HeirEffect, () => void> = {
     rehearse: () => this.rehearse(),
     send_rehearsed: () => {
-      // From here on every moment counts: no longer behind everybody else.
-      setSchedulingClass("normal");
       const { digest, rehearsalMs } = this;
       this.channel.send({ type: "rehearsed", digest, duration_ms: rehearsalMs }, []);
     },
     send_got: () => this.channel.send({ type: "got", count: this.taken.arrivedCount }, []),
     stand_by: () => this.standBy(),
-    send_standing: () => this.channel.send({ type: "standing" }, []),
+    send_standing: () => {
+      comeForwardAlone(); // From here on every moment counts.
+      this.channel.send({ type: "standing" }, []);
+    },
     adopt: () => {
       this.setDeadline(this.pauseMs * PATIENCE_FACTOR);
       this.adopt();
@@ -280,7 +290,10 @@ export class HeirSide {
     },
     serve: () => this.serve(),
     send_serving: () => this.channel.send({ type: "serving", pause_ms: this.measuredMs }, []),
-    send_kept: () => this.channel.send({ type: "kept" }, []),
+    send_kept: () => {
+      comeForwardAlone(); // As above.
+      this.channel.send({ type: "kept" }, []);
+    },
     guard: () => this.guard(),
     give_up: () => {
       this.deadline?.cancel();
@@ -358,7 +371,6 @@ export class HeirSide {
         : { kind: "kept", reason: steppedBack, report };
     heir.onFirstServed(() => this.on("first_served"));
     const survivor = heir.serve(outcome);
-    if (this.oomScore !== undefined) setOomScore(process.pid, this.oomScore);
     this.afterServing();
     this.options.onServing(survivor, head.report.generation);
     if (this.channel.isPeerDead(0)) this.endShared();

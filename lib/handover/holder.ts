@@ -10,15 +10,14 @@ import {
   oomKills,
   openPidfd,
   processName,
-  setSchedulingClass,
   SIGNAL,
   signalPidfd,
 } from "../sys/index.ts";
+import { comeForward, PATIENCE_MS } from "./background.ts";
 import { Channel } from "./channel.ts";
 import { type Circumstances, HandedState } from "./handed-state.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
 import { guarded } from "./guarded.ts";
-import { PATIENCE_MS } from "./launcher.ts";
 import { type Message, PROTOCOL, whyUnfit } from "./messages.ts";
 import { type Handed, type HolderOptions, TIMES_MS } from "./holder-options.ts";
 import { ProbeClient } from "./probe-client.ts";
@@ -122,6 +121,7 @@ export class Holder {
         return this.on("got");
       case "standing":
         this.phaseDone("stand");
+        this.hurry?.cancel(); // It has come forward by itself.
         return this.on("standing");
       case "kept":
         return this.on("kept");
@@ -145,8 +145,7 @@ export class Holder {
     this.heirPid = pid;
     this.channel.watchPeer(pidfd);
     this.hurry = this.options.waiter.after(PATIENCE_MS, () => {
-      const hurry = (): void => void setSchedulingClass("normal", pid);
-      if (!this.channel.isPeerDead(0)) guarded(hurry, () => undefined); // It takes longer then.
+      if (!this.channel.isPeerDead(0)) comeForward(pid);
     });
   }
   private heirPid: number | undefined;

@@ -5,6 +5,7 @@
 
 import { Bug } from "../base/index.ts";
 import { type Fd, makeNonBlocking, makeSocketPair, setOomScore } from "../sys/index.ts";
+import { comeForward } from "./background.ts";
 import { type Guarded, touchedOf } from "./heir.ts";
 import { TIMES_MS } from "./holder-options.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
@@ -152,6 +153,7 @@ export class Keeper {
   private takeOver(): void {
     const { heir, final, page, descriptors, oomScore } = this.options.guarded;
     const { report } = final.head;
+    comeForward();
     if (oomScore !== undefined) setOomScore(process.pid, oomScore);
     const reason = `${this.reason ?? "it was taken back"}; the keeper serves as pid ${process.pid}`;
     const outcome: Outcome = { kind: "kept", reason, report };

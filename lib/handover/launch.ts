@@ -12,6 +12,7 @@ import {
   setOomScore,
   statOf,
 } from "../sys/index.ts";
+import { standBack } from "./background.ts";
 import { refusing } from "./guarded.ts";
 import { LAUNCHER_COMMAND, type LaunchSettings, PROGRAM_NAME } from "./launcher.ts";
 
@@ -80,6 +81,7 @@ export function startHeir(
       }),
     );
     child.unref();
+    standBack(child.pid); // At once: its start alone would be felt.
     // And so is all that it starts: where there is no memory left, the old program is to go on.
     setOomScore(child.pid, OOM_SCORE_FIRST);
     return { channel, launcher: openPidfd(child.pid) };

@@ -1,7 +1,7 @@
 // The launcher: the process between the old program and the new one. It checksums the binary, asks
 // it whether it knows this protocol, starts it and exits, so that the new program's parent is at
-// once whoever adopts orphans (the service manager), and so that none of this costs the old one's
-// clients anything: it all happens in the idle class, unless that takes too long.
+// once whoever adopts orphans (the service manager). It and all that it starts stand back behind the
+// old one's clients (background.ts), unless that takes too long.
 //
 //   descriptor 3   the channel, which becomes the heir's descriptor 3
 //   descriptor 4   the binary: what is checksummed is what runs (/proc/self/fd/4)
@@ -17,9 +17,9 @@ import {
   Fd,
   monotonicMs,
   sendDescriptors,
-  setSchedulingClass,
   sha256Of,
 } from "../sys/index.ts";
+import { comeForward, PATIENCE_MS, standBack } from "./background.ts";
 import { encodeMessage, KindsSchema, type Message, PROTOCOL } from "./messages.ts";
 
 export const LAUNCHER_COMMAND = "live-update-launch";
@@ -30,8 +30,6 @@ export const HANDOVER_VARIABLE = "AGENT_HANDOVER";
 export const PROGRAM_NAME = "agent";
 export const CHANNEL_FD = 3;
 export const BINARY_FD = 4;
-/** On a host that is always busy the idle class would never come to an end. */
-export const PATIENCE_MS = 500;
 const BINARY_PATH = `/proc/self/fd/${BINARY_FD}`;
 
 export const LaunchSettingsSchema = v.object({
@@ -58,7 +56,6 @@ export async function runLauncher(settingsText: string, environment: Environment
   const channel = new Fd(CHANNEL_FD, "the channel");
   const say = (message: Message): void => tell(channel, message);
   try {
-    setSchedulingClass("idle");
     const settings = v.parse(LaunchSettingsSchema, JSON.parse(settingsText));
     const clean = cleanEnvironment(environment);
     if (!settings.is_known) say(await verify(settings, clean));
@@ -69,7 +66,7 @@ export async function runLauncher(settingsText: string, environment: Environment
       env: { ...clean, [HANDOVER_VARIABLE]: "heir" },
     });
     heir.unref();
-    setSchedulingClass("idle", heir.pid); // Until the old program has it hurry.
+    standBack(heir.pid); // Also where this one has come forward: the old program has it hurry.
     say({ type: "started", pid: heir.pid });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
@@ -93,7 +90,7 @@ async function verify(
   const binary = new Fd(BINARY_FD, name); // Stays open: it is started next.
   const patientUntilMs = monotonicMs() + PATIENCE_MS;
   const found = sha256Of(binary, () => {
-    if (monotonicMs() > patientUntilMs) setSchedulingClass("normal");
+    if (monotonicMs() > patientUntilMs) comeForward();
   });
   if (sha256 !== null && sha256 !== found) {
     throw new RefusedError(`Cannot use "${name}": wanted SHA-256 ${sha256}, found ${found}`);
@@ -107,7 +104,6 @@ async function ask(
   environment: Record<string, string>,
   waitMs: number,
 ): Promise<ProbeAnswer> {
-  setSchedulingClass("normal"); // It does nothing but wait from here, and must not wait too long.
   const untilMs = monotonicMs() + waitMs;
   const child = Bun.spawn([BINARY_PATH, PROBE_COMMAND], {
     argv0: PROGRAM_NAME,
@@ -116,8 +112,11 @@ async function ask(
     timeout: waitMs,
     killSignal: "SIGKILL",
   });
-  setSchedulingClass("idle", child.pid);
-  const hurry = setTimeout(() => setSchedulingClass("normal", child.pid), PATIENCE_MS);
+  standBack(child.pid);
+  const hurry = setTimeout(() => {
+    comeForward();
+    comeForward(child.pid);
+  }, PATIENCE_MS);
   const [said, status] = await Promise.all([new Response(child.stdout).text(), child.exited]);
   clearTimeout(hurry);
   const refuse = (found: string): RefusedError =>

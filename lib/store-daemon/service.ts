@@ -195,10 +195,12 @@ class Service {
         onServing: (running, outcome) => {
           this.running = running;
           this.serve(running);
-          running.pidFile?.rewrite(process.pid, options.log);
           answerAsker(running, outcome);
-          tellReplaced(options.environment);
-          loop.after(CLIENTS_FIRST_MS, () => options.log(lineOf(outcome)));
+          loop.after(CLIENTS_FIRST_MS, () => {
+            running.pidFile?.rewrite(process.pid, options.log);
+            tellReplaced(options.environment);
+            options.log(lineOf(outcome));
+          });
           return this.survivorOf(running);
         },
       });

@@ -102,8 +102,9 @@ export class StoreDaemon implements Host {
   /** They are many, and all of them wait: only who may have something to do is looked at. */
   private goOn(client: Client): void {
     const { socket, outbox } = client;
-    if (socket !== undefined && !client.isWatched) this.watchClient(client, socket);
-    if (socket === undefined || client.pending !== undefined) this.turns.run(client);
+    const hasCome = socket !== undefined && !client.isWatched; // Something, meanwhile.
+    if (hasCome) this.watchClient(client, socket);
+    if (hasCome || socket === undefined || client.pending !== undefined) this.turns.run(client);
     const isOwed = outbox.end !== outbox.sent; // It had not taken that before the pause.
     if (socket === undefined || isOwed || client.identity !== 0) this.turns.touch(client);
   }

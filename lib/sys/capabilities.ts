@@ -19,7 +19,7 @@ import { EINVAL, systemError } from "./errno.ts";
 import { lastErrno, libc } from "./libc.ts";
 
 /** Bit numbers. */
-export const CAPABILITY = { setpcap: 8, netAdmin: 12 } as const;
+export const CAPABILITY = { setpcap: 8, netAdmin: 12, sysNice: 23 } as const;
 const CAPABILITY_BIT_MAX = 63;
 
 const VERSION_3 = 0x20080522;

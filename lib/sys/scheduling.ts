@@ -2,8 +2,9 @@
 // as a program that gets ready while another one serves. On Linux the class is each thread's own,
 // and the runtime has threads besides ours.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { pointer, reserve } from "./arena.ts";
+import { CAPABILITY, hasCapability } from "./capabilities.ts";
 import { EPERM, ESRCH, systemError } from "./errno.ts";
 import { lastErrno, libc } from "./libc.ts";
 
@@ -19,14 +20,28 @@ export function schedulingClass(): SchedulingClass | undefined {
 }
 
 /**
- * Puts every thread of this process, or of another one of ours, into the class; threads and
- * children to come inherit it. False where the kernel does not let us: going back to normal wants
- * CAP_SYS_NICE or a nice value within its limit. A process that has ended is let be.
+ * Whether this process, or one with the same rights, could come back from the idle class: that wants
+ * CAP_SYS_NICE in the first user namespace (capabilities(7)). RLIMIT_NICE, which would do as well, is
+ * not looked at.
  */
-export function setSchedulingClass(wanted: SchedulingClass, pid = process.pid): boolean {
+export const canLeaveIdle = (): boolean =>
+  hasCapability(CAPABILITY.sysNice) && ALL_USERS.test(readFileSync("/proc/self/uid_map", "latin1"));
+/** What the first user namespace has for its map. */
+const ALL_USERS = /^\s*0\s+0\s+4294967295\s*$/;
+
+/**
+ * Puts every thread of this process, or of another one of ours, into the class, or the first one
+ * alone; threads and children to come inherit it from theirs. False where the kernel does not let us
+ * (canLeaveIdle()). A process that has ended is let be.
+ */
+export function setSchedulingClass(
+  wanted: SchedulingClass,
+  pid = process.pid,
+  which: "every thread" | "first thread" = "every thread",
+): boolean {
   let isAllowed = true;
   parameter.view.setInt32(0, 0, true);
-  for (const thread of threadsOf(pid)) {
+  for (const thread of which === "every thread" ? threadsOf(pid) : [pid]) {
     const result = libc.sched_setscheduler(thread, POLICY[wanted], pointer(parameter.address));
     const errno = result === -1 ? lastErrno() : 0;
     if (result !== -1 || errno === ESRCH) continue; // A helper thread that has just ended.

@@ -3,12 +3,31 @@
 import { expect, test } from "bun:test";
 import { programCommand, run } from "../helpers/run.ts";
 
-test("every thread becomes idle, and normal again", () => {
+const UNPRIVILEGED = ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice"];
+
+test("every thread becomes idle, the first one normal again, then all", () => {
   const { stdout, stderr } = run(programCommand("become-scheduled"), {});
   expect(stderr).toBe("");
-  expect(stdout.trim().split("\n")).toEqual([
+  const [canReturn, first, idle, alone, all] = stdout.trim().split("\n");
+  expect([canReturn, first, idle, all]).toEqual([
+    "true",
     "normal true",
     "idle true, threads of another class: 0",
     "normal true, threads of another class: 0",
   ]);
+  expect(alone).toMatch(/^normal true, threads of another class: [1-9]/);
 });
+
+test.skipIf(Bun.which("setpriv") === null)(
+  "who cannot leave the idle class is told so (needs setpriv)",
+  () => {
+    const { stdout } = run([...UNPRIVILEGED, ...programCommand("become-scheduled")], {});
+    expect(stdout.trim().split("\n")).toEqual([
+      "false",
+      "normal true",
+      "idle true, threads of another class: 0",
+      expect.stringMatching(/^idle false/),
+      expect.stringMatching(/^idle false/),
+    ]);
+  },
+);

@@ -1,7 +1,9 @@
-// Goes to the idle scheduling class and back, and says after each step what its threads are.
+// Goes to the idle scheduling class and back, and says after each step what its threads are; first,
+// whether it could come back at all.
 
 import { readdirSync, readFileSync, writeSync } from "node:fs";
 import {
+  canLeaveIdle,
   schedulingClass,
   type SchedulingClass,
   setSchedulingClass,
@@ -17,9 +19,14 @@ function othersThan(wanted: SchedulingClass): number {
   }).length;
 }
 
+writeSync(1, `${canLeaveIdle()}\n`);
 writeSync(1, `${schedulingClass()} ${setSchedulingClass("normal")}\n`);
-for (const wanted of ["idle", "normal"] as const) {
-  const isAllowed = setSchedulingClass(wanted);
+for (const [wanted, which] of [
+  ["idle", "every thread"],
+  ["normal", "first thread"],
+  ["normal", "every thread"],
+] as const) {
+  const isAllowed = setSchedulingClass(wanted, process.pid, which);
   const others = `threads of another class: ${othersThan(wanted)}`;
   writeSync(1, `${schedulingClass()} ${isAllowed}, ${others}\n`);
 }
