@@ -1,7 +1,8 @@
-// Getting ready costs the clients of the old program nothing: what does it is in the idle class, and
-// gives its processor up at once to anybody else. Once the old program waits for the new one, its
-// first thread is as good as any other; the runtime's helpers (compilers, collectors), which are busy
-// just then, stay behind it until it serves. Nobody stands back who could not come forward again.
+// Getting ready costs the clients of the old program nothing: what does it is in the idle class
+// and gives its processor up at once to anybody else. Once the old program waits for the new one,
+// its first thread is as good as any other; the runtime's helpers (compilers, collectors), which
+// are busy just then, stay behind it until it serves. Nobody stands back who could not come forward
+// again.
 
 import { canLeaveIdle, setSchedulingClass } from "../sys/index.ts";
 import { guarded } from "./guarded.ts";

@@ -15,51 +15,13 @@ import { comeForward, comeForwardAlone } from "./background.ts";
 import { touchedKeys } from "./carried.ts";
 import { Channel } from "./channel.ts";
 import { type Final, practiseFinal, readFinal } from "./final-file.ts";
+import type { HeirOptions, Inherited } from "./heir-options.ts";
 import { heirStep, type HeirEffect, type HeirEvent, type HeirState } from "./machine.ts";
 import { type Message, PROTOCOL } from "./messages.ts";
 import { SharedPage } from "./shared-page.ts";
-import type { Heir, Heirs, Outcome, Survivor, UpdateReport } from "./survivor.ts";
+import type { Heir, Outcome, UpdateReport } from "./survivor.ts";
 import { TakenState } from "./taken-state.ts";
-import type { Deadline, Waiter } from "./waiter.ts";
-
-export interface HeirOptions {
-  readonly channel: Fd;
-  readonly waiter: Waiter;
-  readonly heirs: Heirs;
-  /** For messages: "agent 0.1.0 (...)". */
-  readonly version: string;
-  /** It serves. The survivor may be replaced in its turn once `isOver`. */
-  readonly onServing: (survivor: Survivor, generation: number) => void;
-  /** Nothing was served and nothing will be: end this process. In place: step back. */
-  readonly onGivenUp: (reason: string) => void;
-  /** Everything was handed to this process as the keeper. */
-  readonly onGuard: ((guarded: Guarded) => void) | undefined;
-}
-
-/** What a keeper has. It owns all of it. */
-export interface Guarded {
-  readonly channel: Channel;
-  readonly final: Final;
-  readonly page: SharedPage;
-  readonly descriptors: ReadonlyMap<string, Fd>;
-  readonly heir: Heir;
-  /** Of the program that has served so far; undefined where nobody could tell. */
-  readonly oomScore: number | undefined;
-}
-
-/** What a program that was executed in place has inherited. */
-export interface Inherited {
-  readonly final: Final;
-  readonly page: SharedPage;
-  readonly descriptors: ReadonlyMap<string, Fd>;
-  readonly keeperPid: number;
-  /** The new program refused the state, and this is the old one back: why. */
-  readonly steppedBack: string | undefined;
-  /** Whether there is an old program to step back to. */
-  readonly canStepBack: boolean;
-  /** There is no way back any more: what was kept for it can be closed. */
-  readonly onServing: () => void;
-}
+import type { Deadline } from "./waiter.ts";
 
 /** For a holder that is silent before it has said how long it will take. */
 const GREETING_MS = 60_000;

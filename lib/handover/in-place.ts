@@ -25,7 +25,7 @@ import {
   replaceProgramByFd,
 } from "../sys/index.ts";
 import { type Final, readFinal } from "./final-file.ts";
-import type { Inherited } from "./heir.ts";
+import type { Inherited } from "./heir-options.ts";
 import type { Handed } from "./holder-options.ts";
 import type { Program } from "./launch.ts";
 import { CHANNEL_FD, HANDOVER_VARIABLE } from "./launcher.ts";

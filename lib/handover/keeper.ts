@@ -6,7 +6,8 @@
 import { Bug } from "../base/index.ts";
 import { type Fd, makeNonBlocking, makeSocketPair, setOomScore } from "../sys/index.ts";
 import { comeForward } from "./background.ts";
-import { type Guarded, touchedOf } from "./heir.ts";
+import { touchedOf } from "./heir.ts";
+import type { Guarded } from "./heir-options.ts";
 import { TIMES_MS } from "./holder-options.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
 import type { Message } from "./messages.ts";

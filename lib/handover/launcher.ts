@@ -1,7 +1,7 @@
 // The launcher: the process between the old program and the new one. It checksums the binary, asks
 // it whether it knows this protocol, starts it and exits, so that the new program's parent is at
-// once whoever adopts orphans (the service manager). It and all that it starts stand back behind the
-// old one's clients (background.ts), unless that takes too long.
+// once whoever adopts orphans (the service manager). It and all that it starts stand back behind
+// the old one's clients (background.ts), unless that takes too long.
 //
 //   descriptor 3   the channel, which becomes the heir's descriptor 3
 //   descriptor 4   the binary: what is checksummed is what runs (/proc/self/fd/4)

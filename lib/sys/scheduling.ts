@@ -20,9 +20,9 @@ export function schedulingClass(): SchedulingClass | undefined {
 }
 
 /**
- * Whether this process, or one with the same rights, could come back from the idle class: that wants
- * CAP_SYS_NICE in the first user namespace (capabilities(7)). RLIMIT_NICE, which would do as well, is
- * not looked at.
+ * Whether this process, or one with the same rights, could come back from the idle class: that
+ * wants CAP_SYS_NICE in the first user namespace (capabilities(7)). RLIMIT_NICE, which would do as
+ * well, is not looked at.
  */
 export const canLeaveIdle = (): boolean =>
   hasCapability(CAPABILITY.sysNice) && ALL_USERS.test(readFileSync("/proc/self/uid_map", "latin1"));
@@ -31,8 +31,8 @@ const ALL_USERS = /^\s*0\s+0\s+4294967295\s*$/;
 
 /**
  * Puts every thread of this process, or of another one of ours, into the class, or the first one
- * alone; threads and children to come inherit it from theirs. False where the kernel does not let us
- * (canLeaveIdle()). A process that has ended is let be.
+ * alone; threads and children to come inherit it from theirs. False where the kernel does not let
+ * us (canLeaveIdle()). A process that has ended is let be.
  */
 export function setSchedulingClass(
   wanted: SchedulingClass,

@@ -90,7 +90,8 @@ test.each([
     expect((await server.update({ way })).kind).toBe("updated");
     const [now = 0] = await server.settledPids(1);
     const untilMs = performance.now() + SETTLED_MS;
-    while (!Bun.deepEquals(factsOf(now), before) && performance.now() < untilMs) await Bun.sleep(20);
+    const isSame = (): boolean => Bun.deepEquals(factsOf(now), before);
+    while (!isSame() && performance.now() < untilMs) await Bun.sleep(20);
     expect(factsOf(now)).toEqual(before);
   }
 });
