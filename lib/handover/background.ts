@@ -4,8 +4,9 @@
 // are busy just then, stay behind it until it serves. Nobody stands back who could not come forward
 // again.
 
-import { canLeaveIdle, setSchedulingClass } from "../sys/index.ts";
+import { canLeaveIdle, type Fd, hasEnded, setSchedulingClass } from "../sys/index.ts";
 import { guarded } from "./guarded.ts";
+import type { Deadline, Waiter } from "./waiter.ts";
 
 /** On a host that is always busy the idle class would never come to an end. */
 export const PATIENCE_MS = 500;
@@ -33,4 +34,31 @@ export function comeForwardAlone(): void {
     () => setSchedulingClass("normal", process.pid, "first thread"),
     () => undefined, // As above.
   );
+}
+
+/** Of a process: it comes forward, unless it has ended, when it has stood back for long enough. */
+export class Patience {
+  private readonly waiter: Waiter;
+  private deadline: Deadline | undefined;
+
+  constructor(waiter: Waiter) {
+    this.waiter = waiter;
+  }
+
+  /** From now on with this one, and with no other. */
+  begin({ pid, pidfd }: Started): void {
+    this.end();
+    this.deadline = this.waiter.after(PATIENCE_MS, () => {
+      if (!hasEnded(pidfd, 0)) comeForward(pid);
+    });
+  }
+
+  end(): void {
+    this.deadline?.cancel();
+  }
+}
+
+export interface Started {
+  readonly pid: number;
+  readonly pidfd: Fd;
 }

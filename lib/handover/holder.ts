@@ -13,7 +13,7 @@ import {
   SIGNAL,
   signalPidfd,
 } from "../sys/index.ts";
-import { comeForward, PATIENCE_MS } from "./background.ts";
+import { Patience } from "./background.ts";
 import { Channel } from "./channel.ts";
 import { type Circumstances, HandedState } from "./handed-state.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
@@ -35,10 +35,12 @@ const LIMITED = new Set<HolderState>([
   "answered",
   "committed",
 ]);
+
 export class Holder {
   private readonly options: HolderOptions;
   private readonly channel: Channel;
   private readonly handed: HandedState;
+  private readonly patience: Patience;
   private readonly startedAtMs = monotonicMs();
   private readonly oomKillsBefore = oomKills();
   private state: HolderState = "starting";
@@ -70,6 +72,8 @@ export class Holder {
     });
     this.handed = new HandedState(options.survivor, this.channel);
     this.setDeadline(prepareMs, "prepare");
+    this.patience = new Patience(waiter);
+    if (launched.launcher !== undefined) this.patience.begin(launched.launcher);
   }
 
   /** The asker has gone, or somebody took the order back. */
@@ -121,7 +125,7 @@ export class Holder {
         return this.on("got");
       case "standing":
         this.phaseDone("stand");
-        this.hurry?.cancel(); // It has come forward by itself.
+        this.patience.end(); // It has come forward by itself.
         return this.on("standing");
       case "kept":
         return this.on("kept");
@@ -144,13 +148,9 @@ export class Holder {
     if (pidfd === undefined) return this.trouble("peer_dead", "the new program ended at once");
     this.heirPid = pid;
     this.channel.watchPeer(pidfd);
-    this.hurry = this.options.waiter.after(PATIENCE_MS, () => {
-      if (!this.channel.isPeerDead(0)) comeForward(pid);
-    });
+    this.patience.begin({ pid, pidfd });
   }
   private heirPid: number | undefined;
-  /** When the heir has waited long enough for a processor that nobody else wants. */
-  private hurry: Deadline | undefined;
 
   private greeted(hello: Extract<Message, { type: "hello" }>): void {
     const unfit = whyUnfit(hello, this.options.survivor);
@@ -260,8 +260,8 @@ export class Holder {
     },
     kill_peer: () => {
       this.channel.killPeer();
-      const { launcher } = this.options.launched;
-      if (this.heirPid === undefined && launcher !== undefined) signalPidfd(launcher, SIGNAL.kill);
+      const { pidfd } = this.options.launched.launcher ?? {};
+      if (this.heirPid === undefined && pidfd !== undefined) signalPidfd(pidfd, SIGNAL.kill);
       // Its death is told once: one that was dead already is not seen again.
       if (this.heirPid === undefined || this.channel.isPeerDead(0)) this.on("peer_dead");
     },
@@ -388,12 +388,12 @@ export class Holder {
 
   private [Symbol.dispose](): void {
     this.deadline?.cancel();
-    this.hurry?.cancel();
+    this.patience.end();
     this.probe?.[Symbol.dispose]();
     this.probeEnd?.[Symbol.dispose]();
     this.dropSnapshot();
     this.channel[Symbol.dispose]();
-    this.options.launched.launcher?.[Symbol.dispose]();
+    this.options.launched.launcher?.pidfd[Symbol.dispose]();
     this.handed[Symbol.dispose]();
   }
 }

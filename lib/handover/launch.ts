@@ -12,7 +12,7 @@ import {
   setOomScore,
   statOf,
 } from "../sys/index.ts";
-import { standBack } from "./background.ts";
+import { standBack, type Started } from "./background.ts";
 import { refusing } from "./guarded.ts";
 import { LAUNCHER_COMMAND, type LaunchSettings, PROGRAM_NAME } from "./launcher.ts";
 
@@ -58,7 +58,7 @@ export function openBinary(path: string): Fd {
 export interface Launched {
   readonly channel: Fd;
   /** undefined once it has ended already. */
-  readonly launcher: Fd | undefined;
+  readonly launcher: Started | undefined;
 }
 
 /** The channel's other end is the launcher's and the heir's alone. */
@@ -84,7 +84,8 @@ export function startHeir(
     standBack(child.pid); // At once: its start alone would be felt.
     // And so is all that it starts: where there is no memory left, the old program is to go on.
     setOomScore(child.pid, OOM_SCORE_FIRST);
-    return { channel, launcher: openPidfd(child.pid) };
+    const pidfd = openPidfd(child.pid);
+    return { channel, launcher: pidfd && { pid: child.pid, pidfd } };
   } catch (error) {
     channel[Symbol.dispose]();
     throw error;

@@ -1,7 +1,7 @@
 // The launcher: the process between the old program and the new one. It checksums the binary, asks
 // it whether it knows this protocol, starts it and exits, so that the new program's parent is at
 // once whoever adopts orphans (the service manager). It and all that it starts stand back behind
-// the old one's clients (background.ts), unless that takes too long.
+// the old one's clients (background.ts), until the old program has it hurry.
 //
 //   descriptor 3   the channel, which becomes the heir's descriptor 3
 //   descriptor 4   the binary: what is checksummed is what runs (/proc/self/fd/4)
@@ -88,10 +88,7 @@ async function verify(
   environment: Record<string, string>,
 ): Promise<Message> {
   const binary = new Fd(BINARY_FD, name); // Stays open: it is started next.
-  const patientUntilMs = monotonicMs() + PATIENCE_MS;
-  const found = sha256Of(binary, () => {
-    if (monotonicMs() > patientUntilMs) comeForward();
-  });
+  const found = sha256Of(binary);
   if (sha256 !== null && sha256 !== found) {
     throw new RefusedError(`Cannot use "${name}": wanted SHA-256 ${sha256}, found ${found}`);
   }
@@ -113,10 +110,7 @@ async function ask(
     killSignal: "SIGKILL",
   });
   standBack(child.pid);
-  const hurry = setTimeout(() => {
-    comeForward();
-    comeForward(child.pid);
-  }, PATIENCE_MS);
+  const hurry = setTimeout(() => comeForward(child.pid), PATIENCE_MS);
   const [said, status] = await Promise.all([new Response(child.stdout).text(), child.exited]);
   clearTimeout(hurry);
   const refuse = (found: string): RefusedError =>

@@ -37,12 +37,19 @@ export function adoptClients(
   for (const client of clients) {
     if (client === undefined) continue;
     count += 1;
-    const { connection, socket } = client;
-    if (socket === undefined) continue;
-    store.setTag(connection, socket.number);
-    client.identity = store.idleOf(connection) | 0;
+    if (client.socket !== undefined) client.identity = store.idleOf(client.connection) | 0;
   }
   if (store.counts().connections !== count) adoptOthers(areBound, daemon);
+}
+
+/**
+ * Writes down which descriptors the sockets are, for whoever reads the memory as a dump. Nobody
+ * waits for it.
+ */
+export function tagSockets(store: XenStore, clients: readonly Client[]): void {
+  for (const { connection, socket } of clients) {
+    if (socket !== undefined) store.setTag(connection, socket.number);
+  }
 }
 
 function adoptPart(part: ClientParts, areBound: boolean, daemon: Adopting): void {

@@ -23,6 +23,7 @@ import type {
 } from "../handover/index.ts";
 import { statOf } from "../sys/index.ts";
 import { ARENA_VERSION, continueStore, StoreDamagedError } from "../xenstore/index.ts";
+import { tagSockets } from "./adopt-clients.ts";
 import { ArenaCopy } from "./arena-copy.ts";
 import type { Client } from "./client.ts";
 import { encodeLiveParts } from "./live-parts.ts";
@@ -135,6 +136,7 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): St
       continueAlone({ running, makeDaemon }, running.daemon.parts(), touched);
       const { daemon, pidFile } = running;
       daemon.resume();
+      tagSockets(daemon.store, daemon.allClients());
       pidFile?.rewrite(process.pid, (line) => daemon.log(line));
       answerAsker(running, outcome);
     },

@@ -35,6 +35,7 @@ import {
   type StoreMemory,
   type StoreOptions,
 } from "../xenstore/index.ts";
+import { tagSockets } from "./adopt-clients.ts";
 import { arenaPath, damagedFile, loadArena, saveArena } from "./arena-file.ts";
 import { damagedMemory, sortPassed } from "./earlier.ts";
 import { FileHypervisor } from "./file-hypervisor.ts";
@@ -249,6 +250,7 @@ class Service {
     const whenServing = (step: (daemon: StoreDaemon) => void) => (): void => {
       if (running.daemon.isServing) step(running.daemon);
     };
+    whenServing((daemon) => tagSockets(daemon.store, daemon.allClients()))();
     // Compacts the arena, a little at a time.
     every(
       loop,

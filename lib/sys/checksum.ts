@@ -10,7 +10,7 @@ const STEP_BYTES = 1024 * 1024;
  * Lower-case hex. Throws RefusedError for a file that changed while it was read. `breathe` is
  * called between two steps of 1 MiB.
  */
-export function sha256Of(fd: Fd, breathe: () => void): string {
+export function sha256Of(fd: Fd, breathe?: () => void): string {
   const before = stampOf(fd);
   const hasher = new Bun.CryptoHasher("sha256");
   using loan = borrow(STEP_BYTES);
@@ -20,7 +20,7 @@ export function sha256Of(fd: Fd, breathe: () => void): string {
     hasher.update(bytes.subarray(0, got));
     at += got;
     if (got < length) break;
-    breathe();
+    breathe?.();
   }
   if (stampOf(fd) !== before) {
     throw new RefusedError(`Cannot checksum "${fd.name}": it changed meanwhile`);

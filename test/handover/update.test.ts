@@ -112,6 +112,17 @@ function factsOf(pid: number): string[] {
   ];
 }
 
+test("a host that is always busy: what stands back comes forward in the end", async () => {
+  await using server = await new EchoProcess().start({}, undefined);
+  using busy = new DisposableStack();
+  for (let left = 4 * navigator.hardwareConcurrency; left > 0; left--) {
+    busy.adopt(Bun.spawn(["sh", "-c", "while :; do :; done"]), (child) => child.kill("SIGKILL"));
+  }
+  for (const way of ["promote", "in_place"] as const) {
+    expect((await server.update({ way })).reason).toBeUndefined();
+  }
+});
+
 test("more connections than one message carries, up to the limit of descriptors", async () => {
   await using server = await new EchoProcess().start({}, "ulimit -n 700");
   const load = await EchoLoad.start(server.socket, 600, SEED);
