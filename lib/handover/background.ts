@@ -19,7 +19,7 @@ export function standBack(pid = process.pid): void {
   );
 }
 
-/** It has stood back for long enough, or serves. */
+/** It has stood back for long enough, or serves, or is to end, which each thread needs time for. */
 export function comeForward(pid = process.pid): void {
   guarded(
     () => setSchedulingClass("normal", pid),

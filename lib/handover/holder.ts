@@ -13,7 +13,7 @@ import {
   SIGNAL,
   signalPidfd,
 } from "../sys/index.ts";
-import { Patience } from "./background.ts";
+import { comeForward, Patience } from "./background.ts";
 import { Channel } from "./channel.ts";
 import { type Circumstances, HandedState } from "./handed-state.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
@@ -259,6 +259,7 @@ export class Holder {
       this.on(this.handed.page?.takeBack() === false ? "word_theirs" : "word_ours");
     },
     kill_peer: () => {
+      if (this.heirPid !== undefined && !this.channel.isPeerDead(0)) comeForward(this.heirPid);
       this.channel.killPeer();
       const { pidfd } = this.options.launched.launcher ?? {};
       if (this.heirPid === undefined && pidfd !== undefined) signalPidfd(pidfd, SIGNAL.kill);

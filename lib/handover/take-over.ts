@@ -2,6 +2,7 @@
 // serves, or to the end of this process.
 
 import { RefusedError } from "../base/index.ts";
+import { comeForward } from "./background.ts";
 import { HeirSide } from "./heir.ts";
 import type { Claimed } from "./in-place.ts";
 import { Keeper } from "./keeper.ts";
@@ -22,7 +23,11 @@ export interface TakeOverOptions {
 export type TakenOver = Pick<HeirSide, "finish">;
 
 export function takeOver(options: TakeOverOptions): TakenOver {
-  const { claimed, waiter, heirs, version, onServing, onEnd } = options;
+  const { claimed, waiter, heirs, version, onServing } = options;
+  const onEnd: TakeOverOptions["onEnd"] = (failure) => {
+    comeForward();
+    options.onEnd(failure);
+  };
   const side = new HeirSide({
     channel: claimed.channel,
     waiter,

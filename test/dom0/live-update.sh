@@ -15,6 +15,8 @@ guests=${GUESTS:-pvh32}
 socket=/run/xenstored/socket
 control=$(echo /usr/lib/xen-*/bin/xenstore-control)
 daemon() { pidof xenstored oxenstored | tr ' ' '\n' | head -1; }
+# Once a keeper that is not needed any more has ended.
+alone() { [ "$(pidof xenstored oxenstored | wc -w)" = 1 ]; }
 descriptors() { find "/proc/$(daemon)/fd" -mindepth 1 | wc -l; }
 memory() { awk '/^VmRSS/ { print $2 }' "/proc/$(daemon)/status"; }
 probe() { last_word "$1" '^probe: .*altogether'; }
@@ -55,6 +57,7 @@ for way in ${WAYS:-promote in-place}; do
     [ "$status" = 0 ] || { cp "$out/update.log" "$out/failed-$way-$round.log" && fail "$way $round: $(tail -1 "$out/update.log")"; }
     [ "$took" -le "$slowest" ] || slowest=$took
     wait "$other" || fail "$way $round: the toolstack was disturbed"
+    within 5 alone || fail "$way $round: there are still $(pidof xenstored oxenstored)"
     if [ "$way" = promote ]; then
       [ "$(daemon)" != "$before" ] || fail "$way $round: the pid is still $before"
     else
