@@ -5,8 +5,8 @@
 # such a host for themselves, and an hour has few operations.
 #
 # Checked at the end: no guest was refused a reply, no descriptor is left over, memory is flat (what the
-# daemon itself holds, its files apart, is in the last third no more than in the first), and the store of
-# a host without guests is what it was before the first one came.
+# daemon itself holds, its files apart, is for a program just promoted no more than it was for the first
+# one), and the store of a host without guests is what it was before the first one came.
 # shellcheck disable=SC2317 # Functions are called through check.
 # shellcheck source=test/dom0/lib.sh
 . ./lib.sh
