@@ -2,11 +2,11 @@
 // then everything that is not going to change, for an heir that stands by, and in the pause what is
 // otherwise by then. A keeper is told all of it in the pause.
 
-import { RefusedError } from "../base/index.ts";
+import { assert, RefusedError } from "../base/index.ts";
 import { type Fd, processName } from "../sys/index.ts";
 import { CarriedList } from "./carried.ts";
 import type { Channel } from "./channel.ts";
-import { type FinalHead, writeFinal } from "./final-file.ts";
+import { type Final, type FinalHead, writeFinal } from "./final-file.ts";
 import type { Message } from "./messages.ts";
 import { SharedPage } from "./shared-page.ts";
 import type { Changes, Survivor } from "./survivor.ts";
@@ -47,12 +47,21 @@ export class HandedState implements Disposable {
     return keys.length > 0;
   }
 
-  sendStandBy(told: Circumstances): void {
+  /** Everything that is not going to change, as it is now: clients come and go from here on. */
+  makeStandBy(told: Circumstances): void {
     const listed = this.list({ added: this.survivor.descriptors(), gone: [] });
     this.page ??= this.makePage(MARKS_MORE);
     const difference = this.survivor.standby?.roster() ?? new Uint8Array(0);
-    using file = writeFinal({ head: this.headOf(listed, "", told), difference });
-    this.tell({ type: "stand_by" }, [file, this.page.file]);
+    this.standBy = { head: this.headOf(listed, "", told), difference };
+  }
+  private standBy: Final | undefined;
+
+  sendStandBy(): void {
+    const { standBy, page } = this;
+    assert(standBy && page, "what to stand by for is made before it is sent");
+    using file = writeFinal(standBy);
+    this.standBy = undefined;
+    this.tell({ type: "stand_by" }, [file, page.file]);
   }
 
   /** To an heir that stands by; with its end of the probe's connection. */

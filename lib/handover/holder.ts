@@ -17,10 +17,10 @@ import { comeForward, Patience } from "./background.ts";
 import { Channel } from "./channel.ts";
 import { type Circumstances, HandedState } from "./handed-state.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
-import { guarded } from "./guarded.ts";
 import { type Message, PROTOCOL, whyUnfit } from "./messages.ts";
 import { type Handed, type HolderOptions, TIMES_MS } from "./holder-options.ts";
 import { ProbeClient } from "./probe-client.ts";
+import { Steps } from "./steps.ts";
 import type { Outcome, Snapshot, UpdateReport } from "./survivor.ts";
 import type { Deadline } from "./waiter.ts";
 
@@ -41,6 +41,7 @@ export class Holder {
   private readonly channel: Channel;
   private readonly handed: HandedState;
   private readonly patience: Patience;
+  private readonly steps: Steps;
   private readonly startedAtMs = monotonicMs();
   private readonly oomKillsBefore = oomKills();
   private state: HolderState = "starting";
@@ -70,6 +71,7 @@ export class Holder {
       onPeerDead: () => this.trouble("peer_dead", ENDED),
       onBreach: (error) => this.trouble("refused", error.message),
     });
+    this.steps = new Steps(waiter, (reason) => this.trouble("cancel", reason));
     this.handed = new HandedState(options.survivor, this.channel);
     this.setDeadline(prepareMs, "prepare");
     this.patience = new Patience(waiter);
@@ -219,8 +221,7 @@ export class Holder {
       if (obstacles.length > 0) return this.trouble("cancel", obstacles.join("; "));
       this.counts = survivor.counts();
       this.snapshot = survivor.snapshot();
-      // What is due now still falls into this turn of the loop: there would be two slices in it.
-      this.later(() => this.later(() => this.copySlice()));
+      this.steps.inNextTurn(() => this.copySlice());
     },
     send_copy: () => {
       this.phaseDone("copy");
@@ -242,11 +243,13 @@ export class Holder {
       this.phaseDone("hand");
     },
     // The loop notes signals between two of its turns: the exec would lose one that has come.
-    exec: () => this.later(() => this.later(() => this.exec())),
-    send_stand_by: () => {
-      this.handed.sendStandBy(this.circumstances());
-      this.prepareProbe();
-    },
+    exec: () => this.steps.inNextTurn(() => this.exec()),
+    send_stand_by: () =>
+      this.steps.inTurns(() => this.state === "standing", [
+        () => this.handed.makeStandBy(this.circumstances()),
+        () => this.prepareProbe(),
+        () => this.handed.sendStandBy(),
+      ]),
     probe: () => assert(false, "only a keeper probes what has adopted"),
     send_commit: () => {
       this.phaseDone("probe");
@@ -295,16 +298,7 @@ export class Holder {
   private copySlice(): void {
     if (this.state !== "copying" || this.snapshot === undefined) return;
     if (this.snapshot.advance(TIMES_MS.copySlice)) return this.on("copied");
-    this.later(() => this.copySlice());
-  }
-
-  private later(step: () => void, delayMs = 0): void {
-    this.options.waiter.after(delayMs, () => this.attempt(step));
-  }
-
-  /** No descriptor or memory left, say: this program goes on. */
-  private attempt(step: () => void): void {
-    guarded(step, (reason) => this.trouble("cancel", reason));
+    this.steps.later(() => this.copySlice());
   }
 
   private dropSnapshot(): void {
@@ -343,8 +337,8 @@ export class Holder {
     }
     const go = (): void => this.on(goal === "keep" ? "go_keep" : "go");
     // The trial has just taken its time: those who came meanwhile are served first.
-    if (survivor.whenPausable === undefined) this.later(go, TIMES_MS.rest);
-    else survivor.whenPausable(() => this.attempt(go));
+    if (survivor.whenPausable === undefined) this.steps.later(go, TIMES_MS.rest);
+    else survivor.whenPausable(() => this.steps.attempt(go));
   }
 
   /** What it asks stands there when the heir gets its end. */
