@@ -25,7 +25,7 @@ export type TakenOver = Pick<HeirSide, "finish">;
 export function takeOver(options: TakeOverOptions): TakenOver {
   const { claimed, waiter, heirs, version, onServing } = options;
   const onEnd: TakeOverOptions["onEnd"] = (failure) => {
-    comeForward();
+    comeForward(); // A process is there until each of its threads has had a processor.
     options.onEnd(failure);
   };
   const side = new HeirSide({

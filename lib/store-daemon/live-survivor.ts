@@ -136,7 +136,6 @@ export function storeSurvivor({ running, makeDaemon, leave }: SurvivorParts): St
       continueAlone({ running, makeDaemon }, running.daemon.parts(), touched);
       const { daemon, pidFile } = running;
       daemon.resume();
-      tagSockets(daemon.store, daemon.allClients());
       pidFile?.rewrite(process.pid, (line) => daemon.log(line));
       answerAsker(running, outcome);
     },
@@ -215,6 +214,7 @@ function continueAlone(
   next.trace = trace;
   running.daemon = next;
   running.daemon.adopt(clients, true);
+  tagSockets(next.store, next.allClients());
   for (const { connection, ring } of daemon.allClients()) {
     if (next.client(connection)?.ring?.page !== ring?.page) ring?.page[Symbol.dispose]();
   }

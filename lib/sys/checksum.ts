@@ -8,7 +8,7 @@ const STEP_BYTES = 1024 * 1024;
 
 /**
  * Lower-case hex. Throws RefusedError for a file that changed while it was read. `breathe` is
- * called between two steps of 1 MiB.
+ * called between two steps of 1 MiB, where somebody has something to do there.
  */
 export function sha256Of(fd: Fd, breathe?: () => void): string {
   const before = stampOf(fd);
