@@ -270,7 +270,8 @@ RuntimeDirectoryPreserve=yes
 UnsetEnvironment=BUN_BE_BUN BUN_OPTIONS BUN_INSPECT BUN_INSPECT_NOTIFY BUN_INSPECT_CONNECT_TO
 UnsetEnvironment=BUN_JSC_useJIT BUN_CONFIG_FILE NODE_OPTIONS NODE_PATH
 # No MemoryDenyWriteExecute=: the program compiles itself. No PrivateDevices=, no ProtectClock=: it
-# needs the devices in /dev/xen.
+# needs the devices in /dev/xen. No RestrictRealtime=: it goes before the program that replaces it,
+# for as long as that gets ready.
 NoNewPrivileges=yes
 ProtectSystem=full
 ProtectHome=read-only
@@ -280,7 +281,6 @@ ProtectKernelLogs=yes
 ProtectControlGroups=yes
 RestrictAddressFamilies=AF_UNIX
 RestrictNamespaces=yes
-RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native

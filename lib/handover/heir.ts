@@ -11,13 +11,13 @@ import {
   setOomScore,
   setProcessName,
 } from "../sys/index.ts";
-import { comeForward, comeForwardAlone } from "./background.ts";
 import { touchedKeys } from "./carried.ts";
 import { Channel } from "./channel.ts";
 import { type Final, practiseFinal, readFinal } from "./final-file.ts";
 import type { HeirOptions, Inherited } from "./heir-options.ts";
 import { heirStep, type HeirEffect, type HeirEvent, type HeirState } from "./machine.ts";
 import { type Message, PROTOCOL } from "./messages.ts";
+import { comeForward, comeForwardAlone, goFirst } from "./precedence.ts";
 import { SharedPage } from "./shared-page.ts";
 import type { Heir, Outcome, UpdateReport } from "./survivor.ts";
 import { TakenState } from "./taken-state.ts";
@@ -226,6 +226,7 @@ export class HeirSide {
     stand_by: () => this.standBy(),
     send_standing: () => {
       comeForwardAlone(); // From here on every moment counts.
+      if (this.heir?.standBy !== undefined) goFirst();
       this.channel.send({ type: "standing" }, []);
     },
     adopt: () => {

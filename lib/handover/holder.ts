@@ -13,12 +13,12 @@ import {
   SIGNAL,
   signalPidfd,
 } from "../sys/index.ts";
-import { comeForward, Patience } from "./background.ts";
 import { Channel } from "./channel.ts";
 import { type Circumstances, HandedState } from "./handed-state.ts";
 import { type HolderEffect, type HolderEvent, type HolderState, holderStep } from "./machine.ts";
 import { type Message, PROTOCOL, whyUnfit } from "./messages.ts";
 import { type Handed, type HolderOptions, TIMES_MS } from "./holder-options.ts";
+import { comeForward, Precedence } from "./precedence.ts";
 import { ProbeClient } from "./probe-client.ts";
 import { Steps } from "./steps.ts";
 import type { Outcome, Snapshot, UpdateReport } from "./survivor.ts";
@@ -40,7 +40,7 @@ export class Holder {
   private readonly options: HolderOptions;
   private readonly channel: Channel;
   private readonly handed: HandedState;
-  private readonly patience: Patience;
+  private readonly precedence: Precedence;
   private readonly steps: Steps;
   private readonly startedAtMs = monotonicMs();
   private readonly oomKillsBefore = oomKills();
@@ -74,8 +74,8 @@ export class Holder {
     this.steps = new Steps(waiter, (reason) => this.trouble("cancel", reason));
     this.handed = new HandedState(options.survivor, this.channel);
     this.setDeadline(prepareMs, "prepare");
-    this.patience = new Patience(waiter);
-    if (launched.launcher !== undefined) this.patience.begin(launched.launcher);
+    this.precedence = new Precedence(waiter, options.survivor.standby !== undefined);
+    if (launched.launcher !== undefined) this.precedence.begin(launched.launcher);
   }
 
   /** The asker has gone, or somebody took the order back. */
@@ -127,7 +127,7 @@ export class Holder {
         return this.on("got");
       case "standing":
         this.phaseDone("stand");
-        this.patience.end(); // It has come forward by itself.
+        this.precedence.hold();
         return this.on("standing");
       case "kept":
         return this.on("kept");
@@ -150,7 +150,7 @@ export class Holder {
     if (pidfd === undefined) return this.trouble("peer_dead", "the new program ended at once");
     this.heirPid = pid;
     this.channel.watchPeer(pidfd);
-    this.patience.begin({ pid, pidfd });
+    this.precedence.begin({ pid, pidfd });
   }
   private heirPid: number | undefined;
 
@@ -219,12 +219,14 @@ export class Holder {
       const { survivor } = this.options;
       const obstacles = survivor.obstacles();
       if (obstacles.length > 0) return this.trouble("cancel", obstacles.join("; "));
+      this.precedence.waive();
       this.counts = survivor.counts();
       this.snapshot = survivor.snapshot();
       this.steps.inNextTurn(() => this.copySlice());
     },
     send_copy: () => {
       this.phaseDone("copy");
+      this.precedence.resume();
       assert(this.snapshot, "a copy is made before it is sent");
       this.copyDigest = this.snapshot.digest;
       this.channel.send({ type: "copy", digest: this.copyDigest }, [this.snapshot.file]);
@@ -373,6 +375,7 @@ export class Holder {
     assert(final && page && head && this.heirPid, "the keeper has everything");
     const { socketNumber: channelNumber } = this.channel;
     const handed: Handed = { channelNumber, final, page, head, keeperPid: this.heirPid };
+    this.precedence.end(); // A class outlives the exec.
     try {
       becomeProgram(handed);
     } catch (error) {
@@ -383,7 +386,7 @@ export class Holder {
 
   private [Symbol.dispose](): void {
     this.deadline?.cancel();
-    this.patience.end();
+    this.precedence.end();
     this.probe?.[Symbol.dispose]();
     this.probeEnd?.[Symbol.dispose]();
     this.dropSnapshot();

@@ -5,7 +5,7 @@
 
 import { Bug } from "../base/index.ts";
 import { type Fd, makeNonBlocking, makeSocketPair, setOomScore } from "../sys/index.ts";
-import { comeForward } from "./background.ts";
+import { comeForward } from "./precedence.ts";
 import { touchedOf } from "./heir.ts";
 import type { Guarded } from "./heir-options.ts";
 import { TIMES_MS } from "./holder-options.ts";

@@ -12,7 +12,7 @@ import {
   setOomScore,
   statOf,
 } from "../sys/index.ts";
-import { standBack, type Started } from "./background.ts";
+import { standBack, type Started } from "./precedence.ts";
 import { refusing } from "./guarded.ts";
 import { LAUNCHER_COMMAND, type LaunchSettings, PROGRAM_NAME } from "./launcher.ts";
 

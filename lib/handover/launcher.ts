@@ -1,7 +1,7 @@
 // The launcher: the process between the old program and the new one. It checksums the binary, asks
 // it whether it knows this protocol, starts it and exits, so that the new program's parent is at
 // once whoever adopts orphans (the service manager). It and all that it starts stand back behind
-// the old one's clients (background.ts), until the old program has it hurry.
+// the old one's clients (precedence.ts), until the old program has it hurry.
 //
 //   descriptor 3   the channel, which becomes the heir's descriptor 3
 //   descriptor 4   the binary: what is checksummed is what runs (/proc/self/fd/4)
@@ -15,11 +15,12 @@ import {
   type Environment,
   cleanEnvironment,
   Fd,
+  giveWay,
   monotonicMs,
   sendDescriptors,
   sha256Of,
 } from "../sys/index.ts";
-import { comeForward, PATIENCE_MS, standBack } from "./background.ts";
+import { comeForward, PATIENCE_MS, standBack } from "./precedence.ts";
 import { encodeMessage, KindsSchema, type Message, PROTOCOL } from "./messages.ts";
 
 export const LAUNCHER_COMMAND = "live-update-launch";
@@ -88,7 +89,7 @@ async function verify(
   environment: Record<string, string>,
 ): Promise<Message> {
   const binary = new Fd(BINARY_FD, name); // Stays open: it is started next.
-  const found = sha256Of(binary);
+  const found = sha256Of(binary, giveWay);
   if (sha256 !== null && sha256 !== found) {
     throw new RefusedError(`Cannot use "${name}": wanted SHA-256 ${sha256}, found ${found}`);
   }

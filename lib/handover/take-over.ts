@@ -2,7 +2,7 @@
 // serves, or to the end of this process.
 
 import { RefusedError } from "../base/index.ts";
-import { comeForward } from "./background.ts";
+import { comeForward } from "./precedence.ts";
 import { HeirSide } from "./heir.ts";
 import type { Claimed } from "./in-place.ts";
 import { Keeper } from "./keeper.ts";

@@ -22,6 +22,7 @@ import {
 import {
   duplicate,
   type Fd,
+  giveWay,
   type GrowingMemory,
   type Loop,
   mapGrowingMemory,
@@ -77,7 +78,7 @@ export function storeHeir(parts: HeirParts): Heir {
   return {
     rehearse(copy) {
       using memory: GrowingMemory = mapGrowingMemory(duplicate(copy.number, "the copy"));
-      const digest = adoptStore(memory, SILENT_HOST).digest();
+      const digest = adoptStore(memory, SILENT_HOST, giveWay).digest();
       practiseOrGiveUp(memory);
       return digest;
     },

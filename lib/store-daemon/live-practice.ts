@@ -6,6 +6,7 @@
 import {
   borrow,
   type Fd,
+  giveWay,
   type GrowingMemory,
   Loop,
   makeNonBlocking,
@@ -45,8 +46,12 @@ export function practise(memory: GrowingMemory): void {
   const pairs = Array.from({ length: CLIENTS }, () => connectedPair(daemon, undo));
   for (let round = 0; round < ROUNDS; round++) {
     probe(daemon);
+    giveWay();
     daemon.resume();
-    for (const { theirs } of pairs.slice(0, TALKS)) ask(loop, theirs);
+    for (const { theirs } of pairs.slice(0, TALKS)) {
+      ask(loop, theirs);
+      giveWay();
+    }
     daemon.pause();
     daemon = handedOver(daemon, practiceDaemon(loop, memory, awaitStore));
   }
@@ -76,11 +81,13 @@ function handedOver(from: StoreDaemon, to: StoreDaemon): StoreDaemon {
   const roster = encodeLiveParts(rosterOf(clients), keyOf, rest);
   const changes = encodeLiveParts({ clients: changesOf(from, clients) }, keyOf, rest);
   const all = encodeLiveParts(from.parts(), keyOf, rest);
+  giveWay();
   from.letGo();
   for (const { connection, key } of decodeLiveParts(roster).head.clients) {
     const socket = sockets.get(key ?? "");
     if (socket !== undefined) to.standBy(connection, socket);
   }
+  giveWay();
   to.store.take();
   decodeLiveParts(changes);
   const { head, bytes } = decodeLiveParts(all);
@@ -97,6 +104,7 @@ function handedOver(from: StoreDaemon, to: StoreDaemon): StoreDaemon {
     true,
   );
   to.store.digest();
+  giveWay();
   return to;
 }
 

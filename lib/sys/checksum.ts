@@ -4,11 +4,12 @@ import { RefusedError } from "../base/index.ts";
 import { borrow } from "./arena.ts";
 import { type Fd, readAt, statOf } from "./file.ts";
 
-const STEP_BYTES = 1024 * 1024;
+/** Some 200 us of work. */
+const STEP_BYTES = 256 * 1024;
 
 /**
  * Lower-case hex. Throws RefusedError for a file that changed while it was read. `breathe` is
- * called between two steps of 1 MiB, where somebody has something to do there.
+ * called between two steps of 256 KiB, where somebody has something to do there.
  */
 export function sha256Of(fd: Fd, breathe?: () => void): string {
   const before = stampOf(fd);

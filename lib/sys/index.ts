@@ -82,7 +82,7 @@ export { waitReadable, waitWritable } from "./poll.ts";
 export { becomeIdle } from "./priority.ts";
 export { processName, processNameOf, setProcessName } from "./process-name.ts";
 export type { IdlePriority } from "./priority.ts";
-export { canLeaveIdle, schedulingClass, setSchedulingClass } from "./scheduling.ts";
+export { canChooseClass, giveWay, schedulingClass, setSchedulingClass } from "./scheduling.ts";
 export type { SchedulingClass } from "./scheduling.ts";
 export { isDescriptorName, notifyManager, passedDescriptors } from "./service-manager.ts";
 export type { Notification, PassedDescriptor } from "./service-manager.ts";

@@ -70,6 +70,7 @@ const SYMBOLS = {
   rename: { args: [ptr, ptr], returns: int },
   sched_getscheduler: { args: [int], returns: int },
   sched_setscheduler: { args: [int, int, ptr], returns: int },
+  sched_yield: { args: [], returns: int },
   send: { args: [int, ptr, u64, int], returns: i64_fast },
   sendmsg: { args: [int, ptr, int], returns: i64_fast },
   setitimer: { args: [int, ptr, ptr], returns: int },

@@ -34,14 +34,21 @@ const BLOCK = { none: 0, used: 1, free: 2, claimed: 3 } as const;
 /** What stands at a place of 64 bytes. */
 const PLACE = { none: 0, row: 1, free: 2, claimed: 3 } as const;
 
+/** Some 200 us of work. */
+const STEPS_PER_BREATH = 256;
+const UNITS_PER_BREATH = 65_536;
+
 export class Space {
   private readonly arena: Arena;
+  private readonly breathe: () => void;
   private readonly blocks: Uint8Array;
   private readonly places: Uint8Array;
   private rowCount = 0;
+  private steps = 0;
 
-  constructor(arena: Arena) {
+  constructor(arena: Arena, breathe: () => void = () => undefined) {
     this.arena = arena;
+    this.breathe = breathe;
     const end = arena.words[HEADER.endBytes]!;
     const isFit =
       end > HEADER_AREA_BYTES && end % BLOCK_UNIT_BYTES === 0 && end <= arena.lengthBytes;
@@ -56,6 +63,7 @@ export class Space {
 
   /** Takes a row for its only owner: it must be there, be of this kind and be taken by nobody. */
   claimRow(row: number, kind: number, by: string): void {
+    this.step();
     const isRow = row > 0 && row < this.places.length && this.places[row] === PLACE.row;
     expect(isRow, `${by} leads to row ${row}, which is none or belongs to another`);
     const found = this.arena.words[row * ROW_WORDS]! & KIND_MASK;
@@ -91,6 +99,11 @@ export class Space {
     expect(stray < 0, `the block at ${hex(stray * BLOCK_UNIT_BYTES)} belongs to nothing`);
   }
 
+  private step(): void {
+    this.steps = (this.steps + 1) % STEPS_PER_BREATH;
+    if (this.steps === 0) this.breathe();
+  }
+
   private walkBlocks(end: number): void {
     const { words } = this.arena;
     let before = 0;
@@ -98,6 +111,7 @@ export class Space {
     let freeBytes = 0;
     let block = HEADER_AREA_BYTES;
     while (block < end) {
+      this.step();
       const size = words[block >> 2]!;
       const bytes = size & ~1;
       const isFree = (size & 1) !== 0;
@@ -144,6 +158,7 @@ export class Space {
     const end = words[HEADER.endBytes]!;
     const blockOf = new Map<number, number>();
     for (let unit = HEADER_AREA_BYTES / BLOCK_UNIT_BYTES; unit < this.blocks.length; unit++) {
+      if (unit % UNITS_PER_BREATH === 0) this.breathe();
       const block = unit * BLOCK_UNIT_BYTES;
       if (this.blocks[unit] !== BLOCK.used || words[(block >> 2) + 2] !== OWNER.rows) continue;
       blockOf.set(Math.ceil((block + BLOCK_HEAD_BYTES) / ROW_BYTES), block);

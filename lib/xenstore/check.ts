@@ -8,11 +8,11 @@ import { checkTree } from "./check-tree.ts";
 import type { Core } from "./core.ts";
 import { HEADER, OWNER } from "./layout.ts";
 
-/** What is wrong, in words; an empty list when all is well. */
-export function checkStore(core: Core): string[] {
+/** What is wrong, in words; an empty list when all is well. `breathe` is called now and then. */
+export function checkStore(core: Core, breathe?: () => void): string[] {
   try {
     const { words } = core.arena;
-    const tally = new Tally(core);
+    const tally = new Tally(core, breathe);
     claimLogs(core, tally);
     checkTree(core, tally);
     checkClients(core, tally);

@@ -318,11 +318,12 @@ export const formatStore = (memory: StoreMemory, host: Host, options: StoreOptio
 
 /**
  * Takes over the store that is in this memory, undoing what its last owner had left half done, and
- * verifies all of it. Throws StoreDamagedError, saying what is damaged.
+ * verifies all of it. Throws StoreDamagedError, saying what is damaged. `breathe` is called every
+ * few hundred steps, where somebody has something to do there.
  */
-export function adoptStore(memory: StoreMemory, host: Host): XenStore {
+export function adoptStore(memory: StoreMemory, host: Host, breathe?: () => void): XenStore {
   const core = openArena(memory, host);
-  const problems = checkStore(core);
+  const problems = checkStore(core, breathe);
   if (problems.length > 0) {
     throw new StoreDamagedError(`Cannot adopt the store: ${problems.slice(0, 5).join("; ")}`);
   }

@@ -17,9 +17,9 @@ export class Tally {
   readonly nodesOf = new Map<number, number>();
   readonly bytesOf = new Map<number, number>();
 
-  constructor(core: Core) {
+  constructor(core: Core, breathe?: () => void) {
     const { arena } = core;
-    this.space = new Space(arena);
+    this.space = new Space(arena, breathe);
     const at = (index: number, owner: number, name: string) => ({ index, owner, name });
     this.nodes = new IndexCheck(arena, this.space, at(HEADER.nodeIndex, OWNER.nodeIndex, "node"));
     this.watches = new IndexCheck(

@@ -81,6 +81,7 @@ test.each([
     ", without the right to come back from the idle class",
     'set -- setpriv --bounding-set=-sys_nice --inh-caps=-sys_nice "$@"',
   ],
+  [", in a scheduling class that somebody has chosen", 'set -- chrt --batch 0 "$@"'],
 ])("what a process has of its parent's is the same afterwards%s", async (_, start) => {
   const shell = `ulimit -n 300; umask 027; renice -n 3 $$ >&2; ${start}`;
   await using server = await new EchoProcess().start({}, shell);
