@@ -9,7 +9,7 @@ import type { Waiter } from "./waiter.ts";
 
 export const TIMES_MS = {
   /** A slice of copying between two turns of the loop. */
-  copySlice: 2,
+  copySlice: 1,
   /** How long a killed heir is waited for before it counts as stuck inside the kernel. */
   death: 2000,
   /** A message there and one back, and the calls around: what a pause takes beside the copy. */

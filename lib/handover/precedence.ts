@@ -21,7 +21,7 @@ import { guarded } from "./guarded.ts";
 import type { Deadline, Waiter } from "./waiter.ts";
 
 /** On a host that is always busy the idle class would never come to an end. */
-export const PATIENCE_MS = 500;
+export const PATIENCE_MS = 1000;
 
 /** Puts a process of ours, and all that it starts, behind everybody else. */
 export function standBack(pid = process.pid): void {

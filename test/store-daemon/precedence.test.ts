@@ -26,14 +26,14 @@ afterEach(() => {
 });
 
 test.skipIf(!canChooseClass()).each(["promote", "in-place"] as const)(
-  "goes first for half a second at a time, and falls in when the update fails: %s",
+  "goes first for a second at a time, and falls in when the update fails: %s",
   async (way) => {
     const [pid = 0] = await settledPids(daemon.socket);
     expect(policiesOf(pid)).toEqual([NORMAL]);
     using folder = temporaryFolder();
     const binary = badEcho(folder.path, "hangs-at-probe");
     const seen: string[] = [];
-    const update = updateStore(daemon.socket, { binary, way, prepare_ms: 1500 });
+    const update = updateStore(daemon.socket, { binary, way, prepare_ms: 2500 });
     const outcome = await watching(update, () => {
       const policy = policyOf(pid, pid);
       if (policy !== seen.at(-1)) seen.push(policy);
