@@ -4,8 +4,8 @@
 // Theory of Operation. Whatever gets ready is in the idle class, from its first moment to the one
 // where the old program waits for it. That alone is not enough: since Linux 6.6 (EEVDF) a thread of
 // that class, where more than one of them is owed time, may go on until the next tick, 4 to 10 ms,
-// while somebody else is ready on the same processor. So long work gives way by itself every half a
-// millisecond (giveWay() of lib/sys); a daemon whose clients wait goes first meanwhile, in a
+// while somebody else is ready on the same processor. So long work gives way by itself once in less
+// than a millisecond (giveWay() of lib/sys); a daemon whose clients wait goes first meanwhile, in a
 // real-time class; and in the pause both programs do. It is their first threads that do: the
 // runtime's helpers (compilers, collectors), which are busy just then, stay behind until the new
 // program serves. Nobody enters a class that it could not leave again.

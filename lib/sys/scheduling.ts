@@ -70,7 +70,7 @@ export function setSchedulingClass(
   return isAllowed;
 }
 
-/** Long work of the idle class calls it every half a millisecond or so: see lib/handover. */
+/** Long work of the idle class calls it once in less than a millisecond: see lib/handover. */
 export const giveWay = (): void => void libc.sched_yield();
 
 function threadsOf(pid: number): number[] {

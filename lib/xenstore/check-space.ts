@@ -34,7 +34,7 @@ const BLOCK = { none: 0, used: 1, free: 2, claimed: 3 } as const;
 /** What stands at a place of 64 bytes. */
 const PLACE = { none: 0, row: 1, free: 2, claimed: 3 } as const;
 
-/** Less than a millisecond of work. */
+/** Each is less than a millisecond of work. */
 const STEPS_PER_BREATH = 1024;
 const UNITS_PER_BREATH = 65_536;
 

@@ -318,8 +318,8 @@ export const formatStore = (memory: StoreMemory, host: Host, options: StoreOptio
 
 /**
  * Takes over the store that is in this memory, undoing what its last owner had left half done, and
- * verifies all of it. Throws StoreDamagedError, saying what is damaged. `breathe` is called every
- * few hundred steps, where somebody has something to do there.
+ * verifies all of it. Throws StoreDamagedError, saying what is damaged. `breathe` is called
+ * at least once in a millisecond or so, where somebody has something to do there.
  */
 export function adoptStore(memory: StoreMemory, host: Host, breathe?: () => void): XenStore {
   const core = openArena(memory, host);

@@ -10,6 +10,12 @@ export interface ProcessRow {
   readonly command: string;
 }
 
+const POLICY_AT = 38; // Field 41 of /proc/PID/stat, counted behind the name: see sched(7).
+
+/** The scheduling policy's number, of the text of a /proc/PID/stat. */
+export const policyIn = (stat: string): string =>
+  stat.slice(stat.lastIndexOf(")") + 2).split(" ")[POLICY_AT]!;
+
 /** Every process that has not ended; one that waits to be reaped has. */
 export function processes(): ProcessRow[] {
   const rows: ProcessRow[] = [];

@@ -6,12 +6,12 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { canChooseClass } from "../../lib/sys/index.ts";
 import { builtBinary } from "../helpers/binary.ts";
 import { badEcho } from "../helpers/echo-binary.ts";
+import { policyIn } from "../helpers/processes.ts";
 import type { StoreDaemon } from "../helpers/store-peers.ts";
 import { startServe } from "../helpers/store-serve.ts";
 import { killAll, settledPids, updateStore } from "../helpers/store-update.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 
-const POLICY_AT = 38; // Field 41 of /proc/PID/stat, counted behind the name.
 const NORMAL = "0";
 const ROUND_ROBIN = "2";
 const LOOK_EVERY_MS = 5;
@@ -26,7 +26,7 @@ afterEach(() => {
 });
 
 test.skipIf(!canChooseClass()).each(["promote", "in-place"] as const)(
-  "goes first for a second at a time, and falls in when the update fails: %s",
+  "goes first for a second at a time, and falls in when the update fails: %s (needs CAP_SYS_NICE)",
   async (way) => {
     const [pid = 0] = await settledPids(daemon.socket);
     expect(policiesOf(pid)).toEqual([NORMAL]);
@@ -70,10 +70,8 @@ async function watching<T>(work: Promise<T>, look: () => void): Promise<T> {
   }
 }
 
-function policyOf(pid: number, thread: number): string {
-  const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1");
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[POLICY_AT]!;
-}
+const policyOf = (pid: number, thread: number): string =>
+  policyIn(readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1"));
 
 /** Of all its threads, each once. */
 const policiesOf = (pid: number): string[] => [

@@ -119,3 +119,17 @@ test("memory that is not fresh is not formatted over", () => {
   expect(() => formatStore(memory, new TestHost(), OPTIONS)).toThrow("fresh memory");
   expect(adoptStore(memory, new TestHost()).counts().nodes).toBe(5);
 });
+
+test("who adopts a store can do something else in between, the more often the larger it is", () => {
+  const store = new TestStore();
+  const one = store.socket();
+  const breathsOf = (nodes: number): number => {
+    for (let index = 0; index < nodes; index++) store.ask(one, "WRITE", `/of${nodes}/n${index}\0v`);
+    let breaths = 0;
+    adoptStore(store.memory, store.host, () => void breaths++);
+    return breaths;
+  };
+  const few = breathsOf(1000);
+  expect(few).toBeGreaterThan(0);
+  expect(breathsOf(10_000)).toBeGreaterThan(5 * few);
+});

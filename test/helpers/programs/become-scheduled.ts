@@ -8,10 +8,8 @@ import {
   type SchedulingClass,
   setSchedulingClass,
 } from "../../../lib/sys/index.ts";
+import { policyIn } from "../processes.ts";
 
-const POLICY_AT = 38; // Field 41 of /proc/PID/stat, counted behind the name.
-const policyIn = (stat: string): string | undefined =>
-  stat.slice(stat.lastIndexOf(")") + 2).split(" ")[POLICY_AT];
 const NUMBER: Readonly<Record<SchedulingClass, string>> = { normal: "0", idle: "5", urgent: "2" };
 
 function othersThan(wanted: SchedulingClass): number {
