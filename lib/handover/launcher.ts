@@ -21,6 +21,7 @@ import {
   sha256Of,
 } from "../sys/index.ts";
 import { comeForward, PATIENCE_MS, standBack } from "./precedence.ts";
+import { refusing } from "./guarded.ts";
 import { encodeMessage, KindsSchema, type Message, PROTOCOL } from "./messages.ts";
 
 export const LAUNCHER_COMMAND = "live-update-launch";
@@ -103,13 +104,15 @@ async function ask(
   waitMs: number,
 ): Promise<ProbeAnswer> {
   const untilMs = monotonicMs() + waitMs;
-  const child = Bun.spawn([BINARY_PATH, PROBE_COMMAND], {
-    argv0: PROGRAM_NAME,
-    stdio: ["ignore", "pipe", "ignore"],
-    env: environment,
-    timeout: waitMs,
-    killSignal: "SIGKILL",
-  });
+  const child = refusing(`Cannot use "${name}"`, () =>
+    Bun.spawn([BINARY_PATH, PROBE_COMMAND], {
+      argv0: PROGRAM_NAME,
+      stdio: ["ignore", "pipe", "ignore"],
+      env: environment,
+      timeout: waitMs,
+      killSignal: "SIGKILL",
+    }),
+  );
   standBack(child.pid);
   const hurry = setTimeout(() => comeForward(child.pid), PATIENCE_MS);
   const [said, status] = await Promise.all([new Response(child.stdout).text(), child.exited]);

@@ -131,7 +131,7 @@ test.each([
       writeFileSync(path, "neither a script nor an ELF file");
       chmodSync(path, 0o755);
     },
-    /Exec format error|ENOEXEC|posix_spawn/,
+    /^Cannot use ".*": .*ENOEXEC/,
   ],
   [
     "is another program",
