@@ -7,6 +7,7 @@ import {
   claimHandover,
   loopWaiter,
   type SelfCommand,
+  type TakenOver,
   takeOver,
   type UpdateOrder,
   Updater,
@@ -30,7 +31,7 @@ export interface ProxyServiceOptions {
   readonly version: string;
 }
 
-/** Runs until the loop is stopped. Throws what makes it end otherwise. */
+/** Runs until SIGTERM or SIGINT. Throws what makes it end otherwise. */
 export async function runProxy(options: ProxyServiceOptions): Promise<void> {
   const service = new Service(options);
   const claimed = claimHandover(options.environment);
@@ -44,6 +45,8 @@ class Service {
   private readonly options: ProxyServiceOptions;
   private proxy: Proxy | undefined;
   private failure: string | undefined;
+  private updater: Updater | undefined;
+  private taken: TakenOver | undefined;
 
   constructor(options: ProxyServiceOptions) {
     this.options = options;
@@ -52,6 +55,7 @@ class Service {
   begin(): void {
     const proxy = new Proxy(this.options.proxy);
     this.proxy = proxy;
+    this.watchSignals();
     this.replaceable(proxy, 0);
   }
 
@@ -60,8 +64,9 @@ class Service {
     let served: Proxy | undefined;
     const onServing = (proxy: Proxy): void => {
       served = proxy;
+      this.watchSignals(); // Before those that wait since the exec are let in.
     };
-    takeOver({
+    this.taken = takeOver({
       claimed,
       waiter: loopWaiter(loop),
       heirs: {
@@ -99,12 +104,28 @@ class Service {
       environment,
       generation,
     });
+    this.updater = updater;
     proxy.control.onUpdate = (request, reply) => {
       updater.start(orderOf(request), (end) => {
         if (end.kind === "failed") reply({ answer: "refused", reason: end.reason });
         if (end.kind === "rehearsed") rehearsed(generation, reply);
       });
     };
+  }
+
+  private watchSignals(): void {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const reason = `the proxy was told to end by ${signal}`;
+      this.options.loop.onSignal(signal, () => this.stop(reason));
+    }
+  }
+
+  /** Neither who was here before nor who comes behind us may serve on without us. */
+  private stop(reason: string): void {
+    const stop = (): void => this.options.loop.stop();
+    const quit = (): void => this.updater?.quit(reason, stop);
+    if (this.taken === undefined) quit();
+    else this.taken.finish(quit);
   }
 }
 

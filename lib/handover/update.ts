@@ -86,6 +86,7 @@ export class Updater {
       this.holder = undefined;
       this.last = end;
       onEnd(end);
+      if (end.kind !== "left") this.whenOver();
     };
     try {
       if (order.isDryRun) this.hold(program, order, { goal: "rehearse", onEnd: done });
@@ -106,13 +107,22 @@ export class Updater {
     return this.last?.kind === "left";
   }
 
-  /** As cancel(); where it is too late for that, the new program is told to end by SIGTERM. */
-  quit(reason: string): void {
-    this.holder?.quit(reason);
-    if (this.last?.kind !== "left") return;
-    using successor = openPidfd(this.last.pid);
-    if (successor !== undefined) signalPidfd(successor, SIGNAL.terminate);
+  /**
+   * This program is to end: what goes on is taken back. Calls back when nothing does; where it is
+   * too late for that, the new program is told to end by SIGTERM, and this one leaves.
+   */
+  quit(reason: string, done: () => void = () => undefined): void {
+    if (this.last?.kind === "left") {
+      using successor = openPidfd(this.last.pid);
+      if (successor !== undefined) signalPidfd(successor, SIGNAL.terminate);
+    } else if (this.holder === undefined) {
+      done();
+    } else {
+      this.whenOver = done;
+      this.holder.quit(reason);
+    }
   }
+  private whenOver = (): void => undefined;
 
   private inPlace(program: Program, order: UpdateOrder, done: (end: UpdateEnd) => void): void {
     const rehearsed = (end: UpdateEnd): void => {

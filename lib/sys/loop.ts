@@ -3,10 +3,10 @@
 // Theory of Operation. Handlers are synchronous and run from here, in one thread. While epoll_wait
 // sleeps, nothing of the runtime runs: no promise, no signal handler, no exit of a child process.
 // So this file, and no other under it, awaits: it yields to the runtime when epoll_wait brought
-// nothing (a timeout, or EINTR: a signal came), and at least every YIELD_EVERY_MS under constant
-// load. A signal that arrives in the microseconds between that yield and epoll_wait does not
-// interrupt it; WAIT_MS_MAX bounds the delay. signalfd is no way out: threads of the runtime do not
-// block the signal and would take it.
+// nothing (a timeout, or EINTR: a signal came), at least every YIELD_EVERY_MS under constant load,
+// and at the end. A signal that arrives in the microseconds between that yield and epoll_wait does
+// not interrupt it; WAIT_MS_MAX bounds the delay. signalfd is no way out: threads of the runtime do
+// not block the signal and would take it.
 //
 // A signal is only noted by the runtime's handler; ours runs in the loop, in its turn, like any
 // other, so that whatever a handler throws comes out of run().
@@ -153,7 +153,7 @@ export class Loop implements Disposable {
     process.on(signal, note);
   }
 
-  /** Ends run() after the handlers that are at hand. */
+  /** Ends run() after the handlers that are at hand, those of signals that have come among them. */
   stop(): void {
     this.stopping = true;
   }
@@ -173,12 +173,11 @@ export class Loop implements Disposable {
       if ((count === 0 && !this.hasMore) || nowMs - lastYieldMs >= YIELD_EVERY_MS) {
         this.collectWhenIdle(nowMs - lastEventMs);
         // oxlint-disable-next-line no-await-in-loop -- one after the other is the point.
-        await yieldToRuntime();
-        await yieldToRuntime(); // What the first turn brought in, the second one runs.
+        await this.yieldToSignals();
         lastYieldMs = monotonicMs();
-        this.runPending();
       }
     }
+    await this.yieldToSignals();
   }
 
   /** Handles what is at hand, without waiting and without yielding: outside of run(). */
@@ -229,7 +228,9 @@ export class Loop implements Disposable {
     watch.handler(events.view.getUint32(at, true));
   }
 
-  private runPending(): void {
+  private async yieldToSignals(): Promise<void> {
+    await yieldToRuntime();
+    await yieldToRuntime(); // What the first turn brought in, the second one runs.
     const handlers = this.pending;
     this.pending = [];
     for (const handler of handlers) handler();

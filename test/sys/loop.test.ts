@@ -109,6 +109,21 @@ test("a signal interrupts the wait, and its handler runs in the loop's turn", as
   expect(calls).toBe(3);
 });
 
+test("a signal of the last turn is heard before run() returns", async () => {
+  using loop = new Loop();
+  let calls = 0;
+  loop.onSignal("SIGUSR2", () => void (calls += 1));
+  const pipe = makePipe();
+  using readEnd = pipe.readEnd;
+  pipe.writeEnd[Symbol.dispose]();
+  loop.watch(readEnd, READY_MASK.readable, () => {
+    process.kill(process.pid, "SIGUSR2");
+    loop.stop();
+  });
+  await loop.run();
+  expect(calls).toBe(1);
+});
+
 test("signals come through under load that never lets the wait sleep", async () => {
   using loop = new Loop();
   const [near, far] = makeSocketPair("stream");

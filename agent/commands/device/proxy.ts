@@ -51,7 +51,6 @@ export async function run({ argv, spec, programName }: Invocation): Promise<numb
     throw new RefusedError("Cannot run device proxy: --listen and --backend are needed");
   }
   using loop = new Loop();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) loop.onSignal(signal, () => loop.stop());
   const self = selfCommand();
   await runProxy({
     loop,

@@ -1,7 +1,8 @@
 // The echo server of the live update tests, compiled by echo-binary.ts. Under the name "echo-WORD"
 // it is a bad new program of that kind.
 //
-//   echo-server serve SOCKET CONTROL       serves until SIGTERM, and then writes a line to $ECHO_ENDS
+//   echo-server serve SOCKET CONTROL       serves until SIGTERM, and then writes a line to $ECHO_ENDS;
+//                                          a signal by $ECHO_DIES is told to $ECHO_TOLD before it
 //   echo-server live-update-launch JSON    the launcher
 //   echo-server live-update-probe          what it can continue
 //
@@ -55,7 +56,10 @@ function mortal(waiter: Waiter, role: Role): Waiter {
   if (victim !== role) return waiter;
   let wakeUps = 0;
   const counted = (run: () => void) => (): void => {
-    if (++wakeUps === Number(at)) process.kill(process.pid, signal);
+    if (++wakeUps === Number(at)) {
+      tell(process.env.ECHO_TOLD, `${process.pid}`);
+      process.kill(process.pid, signal);
+    }
     run();
   };
   return {
@@ -63,6 +67,10 @@ function mortal(waiter: Waiter, role: Role): Waiter {
     watch: (fd, onReadable) => waiter.watch(fd, counted(onReadable)),
     after: (delayMs, run) => waiter.after(delayMs, counted(run)),
   };
+}
+
+function tell(path: string | undefined, line: string): void {
+  if (path !== undefined) appendFileSync(path, `${line}\n`);
 }
 
 function updaterOf(echo: Echo, waiter: Waiter, generation: number): Updater {
@@ -77,14 +85,13 @@ function updaterOf(echo: Echo, waiter: Waiter, generation: number): Updater {
   });
 }
 
-function takeOrders(echo: Echo, updater: Updater, onOver: () => void): void {
+function takeOrders(echo: Echo, updater: Updater): void {
   echo.onOrder = (order, asker) => {
     if (!updater.isActive) echo.asker = asker;
     try {
       updater.start(JSON.parse(order) as UpdateOrder, (end) => {
         if (end.kind === "left") return;
         echo.tellAsker(end);
-        onOver();
       });
     } catch (error) {
       if (!updater.isActive) echo.asker = undefined;
@@ -108,17 +115,13 @@ async function serve(socket: string, control: string): Promise<void> {
   let updater: Updater | undefined;
   let taken: TakenOver | undefined;
   let served: Echo | undefined;
-  let whenOver = (): void => undefined;
   const stop = (): void => {
-    const { ECHO_ENDS: path } = process.env;
-    if (path !== undefined) appendFileSync(path, `${process.pid} ${served?.total}\n`);
+    tell(process.env.ECHO_ENDS, `${process.pid} ${served?.total}`);
     loop.stop();
   };
   const quit = (): void => {
-    if (updater?.hasLeft === true) return updater.quit("it was told to end");
-    if (updater?.isActive !== true) return stop();
-    whenOver = stop;
-    updater.quit("it was told to end");
+    if (updater === undefined) stop();
+    else updater.quit("it was told to end", stop);
   };
   /** A program that does not serve yet ends as anybody does. */
   const watchSignals = (): void =>
@@ -126,7 +129,7 @@ async function serve(socket: string, control: string): Promise<void> {
   const run = (echo: Echo, generation: number): void => {
     served = echo;
     updater = updaterOf(echo, waiter, generation);
-    takeOrders(echo, updater, () => whenOver());
+    takeOrders(echo, updater);
   };
   if (claimed === undefined) {
     watchSignals();
