@@ -40,8 +40,20 @@ const TrailerSchema = v.strictObject({
 /** Where the store of the daemon with this socket is left. */
 export const arenaPath = (socketPath: string): string => `${socketPath}.arena`;
 
-/** Throws SystemError. */
+/** Throws RefusedError. */
 export function saveArena(path: string, memory: GrowingMemory): void {
+  try {
+    writeArena(path, memory);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    const { message } = error;
+    throw new RefusedError(`${message}: the store is lost, the next daemon begins anew`, {
+      cause: error,
+    });
+  }
+}
+
+function writeArena(path: string, memory: GrowingMemory): void {
   const bytes = memory.buffer.byteLength;
   const trailer: v.InferOutput<typeof TrailerSchema> = {
     kind: "agent-arena",

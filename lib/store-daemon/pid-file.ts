@@ -4,10 +4,12 @@ import { unlinkSync } from "node:fs";
 import { RefusedError, SystemError } from "../base/index.ts";
 import {
   type Fd,
+  kindOf,
   lockByte,
   moveOffset,
   openOrCreate,
   resizeFile,
+  statOf,
   writeFully,
 } from "../sys/index.ts";
 
@@ -23,11 +25,25 @@ export class PidFile implements Disposable {
   constructor(path: string, pid: number, inherited: Fd | undefined) {
     this.path = path;
     this.fd = inherited ?? openOrCreate(path);
-    if (inherited === undefined && !lockByte(this.fd, 0, "exclusive")) {
+    if (inherited !== undefined) return;
+    const unfit = this.whyUnfit();
+    if (unfit !== undefined) {
       this.fd[Symbol.dispose]();
-      throw new RefusedError(`Cannot write "${path}": another daemon has locked it`);
+      throw new RefusedError(`Cannot write "${path}": ${unfit}`);
     }
-    if (inherited === undefined) this.write(pid);
+    try {
+      this.write(pid);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  private whyUnfit(): string | undefined {
+    // Removed in the end, a device would be gone from the host.
+    const kind = kindOf(statOf(this.fd.number));
+    if (kind !== "file") return `wanted a regular file, found another kind (${kind})`;
+    return lockByte(this.fd, 0, "exclusive") ? undefined : "another daemon has locked it";
   }
 
   /** By a program that serves in the place of another: what cannot be written does not end it. */

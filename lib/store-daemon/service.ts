@@ -228,11 +228,13 @@ class Service {
     if (this.isOthers || running === undefined) return;
     const { socketPath } = options;
     tellStopping(options.environment, !this.isManagersSocket);
-    if (socketPath !== undefined) saveArena(arenaPath(socketPath), running.memory);
-    if (socketPath !== undefined && !this.isManagersSocket) removeSocket(socketPath);
-    running.pidFile?.[Symbol.dispose]();
-    running.hypervisor[Symbol.dispose]();
-    running.memory[Symbol.dispose]();
+    using behind = new DisposableStack();
+    behind.use(running.memory);
+    behind.use(running.hypervisor);
+    behind.use(running.pidFile);
+    if (socketPath === undefined) return;
+    if (!this.isManagersSocket) behind.defer(() => removeSocket(socketPath));
+    saveArena(arenaPath(socketPath), running.memory);
   }
 
   private serve(running: Running): void {

@@ -4,9 +4,10 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { agentCommand, run } from "../helpers/run.ts";
+import { NEEDS_MOUNT, type SmallDisk, smallDisk } from "../helpers/small-disk.ts";
 import { makeDomain, StoreGuest } from "../helpers/store-guest.ts";
 import { listens, StoreSocket } from "../helpers/store-socket.ts";
-import { temporaryFolder } from "../helpers/temporary.ts";
+import { type TemporaryFolder, temporaryFolder } from "../helpers/temporary.ts";
 
 const TIMEOUT_MS = 60_000;
 
@@ -44,6 +45,22 @@ describe("without a manager", () => {
       await place.start(); // Nobody kept anything: it begins anew.
       using anew = new StoreSocket(place.socket);
       expect(anew.ask("READ", "/kept\0", 0)?.body).toBe("ENOENT\0");
+    },
+    TIMEOUT_MS,
+  );
+
+  test.skipIf(NEEDS_MOUNT.skip)(
+    NEEDS_MOUNT.title("a full disk: it ends all the same, says what is lost, and leaves nothing"),
+    async () => {
+      using folder = temporaryFolder();
+      const said = join(folder.path, "said");
+      using place = alone(smallDisk(64 * 1024));
+      await place.start(Bun.file(said));
+      expect(await place.end("SIGTERM")).toBe(1);
+      expect(readFileSync(said, "utf8")).toMatch(
+        /^agent: Cannot write ".*\.arena": the disk is full: .* ENOSPC .*: the store is lost, /m,
+      );
+      expect([place.socket, arena(place)].filter((path) => existsSync(path))).toEqual([]);
     },
     TIMEOUT_MS,
   );
@@ -99,8 +116,7 @@ describe("without a manager", () => {
 });
 
 /** A daemon that nobody looks after. */
-function alone() {
-  const folder = temporaryFolder();
+function alone(folder: SmallDisk | TemporaryFolder = temporaryFolder()) {
   const [socket, shim] = [join(folder.path, "s"), join(folder.path, "shim")];
   const command = agentCommand("store", "serve", "--socket", socket, "--hypervisor", shim);
   let child: Bun.Subprocess | undefined;
@@ -108,8 +124,8 @@ function alone() {
     socket,
     shim,
     command,
-    async start(): Promise<void> {
-      child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
+    async start(stderr: "inherit" | Bun.BunFile = "inherit"): Promise<void> {
+      child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr });
       const untilMs = performance.now() + 20_000;
       while (!listens(socket) && performance.now() < untilMs) await Bun.sleep(5);
       using client = new StoreSocket(socket);

@@ -97,6 +97,24 @@ test("a start that fails leaves neither a socket nor a pid file", () => {
   expect([place.path("s"), place.path("pid")].filter((path) => existsSync(path))).toEqual([]);
 }, 30_000);
 
+test("a device is no pid file, and a full disk takes none", () => {
+  using place = setUp();
+  const from = (path: string, limits: string) => {
+    const words = ["--socket", place.path("s"), "--hypervisor", "none", "--pid-file", path];
+    const serve = agentCommand("store", "serve", ...words);
+    return run(["sh", "-c", `${limits}; exec "$@"`, "sh", ...serve], {});
+  };
+  const device = from("/dev/null", ":");
+  expect([device.status, device.stderr]).toEqual([
+    1,
+    'agent: Cannot write "/dev/null": wanted a regular file, found another kind (character)\n',
+  ]);
+  expect(existsSync("/dev/null")).toBe(true);
+  const { status, stderr } = from(place.path("pid"), "ulimit -f 0");
+  expect([status, stderr]).toEqual([1, expect.stringContaining("EFBIG")]);
+  expect([place.path("s"), place.path("pid")].filter((path) => existsSync(path))).toEqual([]);
+}, 30_000);
+
 describe("its service manager", () => {
   test("hears that it lives", () => {
     using place = setUp();

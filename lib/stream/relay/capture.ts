@@ -84,7 +84,6 @@ export class Capture implements Disposable {
       const copied = teeReady(pipe, this.pipe.writeEnd, bytes);
       if (copied <= 0) return this.giveUp("its pipe takes nothing", bytes);
       this.store(copied);
-      this.capturedBytes += copied;
       return copied;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
@@ -104,7 +103,9 @@ export class Capture implements Disposable {
         ? spliceReady(this.pipe.readEnd, this.file, left, "target")
         : this.copy(left);
       if (moved === CANNOT_SPLICE) this.canSplice = false;
-      else if (moved !== TRY_AGAIN) done += moved;
+      if (moved === CANNOT_SPLICE || moved === TRY_AGAIN) continue;
+      done += moved;
+      this.capturedBytes += moved;
     }
   }
 

@@ -9,6 +9,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -167,6 +168,7 @@ describe("the capture", () => {
     expect(report.capture?.reason).toContain("the disk is full");
     expect(passed.equals(bytes)).toBe(true);
     expect(readdirSync(disk.path)).toEqual(["capture.broken"]);
+    expect(statSync(`${capture}.broken`).size).toBe(report.capture!.bytes);
   });
 
   test.each(["", ".broken", ".partial"])("never takes the place of a file CAPTURE%s", (suffix) => {
