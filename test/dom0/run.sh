@@ -29,7 +29,7 @@ settings_of() {
     takeover) echo "XENSTORED=${STOCK:-c} TIMEOUT=1800" ;; # STOCK=o: oxenstored.
     # XENSTORED=c: the same with the stock daemon, to see what is the emulator's.
     store-guests) echo "XENSTORED=${XENSTORED:-job} TIMEOUT=3600" ;;
-    live-update) echo "XENSTORED=job TIMEOUT=7200" ;;
+    live-update | store-killed) echo "XENSTORED=job TIMEOUT=7200" ;;
     store*) echo "XENSTORED=job TIMEOUT=3600" ;;
     long-run) echo "XENSTORED=job TIMEOUT=$((${SECONDS_LONG:-3600} + 1800))" ;;
     remus | snapshot) echo "DOM0MEM=1200 MEM=2500 TIMEOUT=3600" ;;
