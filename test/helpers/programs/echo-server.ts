@@ -115,8 +115,9 @@ async function serve(socket: string, control: string): Promise<void> {
   let updater: Updater | undefined;
   let taken: TakenOver | undefined;
   let served: Echo | undefined;
+  let isToldToEnd = false;
   const stop = (): void => {
-    tell(process.env.ECHO_ENDS, `${process.pid} ${served?.total}`);
+    isToldToEnd = true;
     loop.stop();
   };
   const quit = (): void => {
@@ -154,6 +155,7 @@ async function serve(socket: string, control: string): Promise<void> {
     });
   }
   await loop.run();
+  if (isToldToEnd) tell(process.env.ECHO_ENDS, `${process.pid} ${served?.total}`);
   process.exit(isGivenUp ? 1 : 0);
 }
 
