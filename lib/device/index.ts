@@ -1,4 +1,5 @@
 // What other rooms may use of device.
+export { socketUse } from "./back-end-process.ts";
 export { connectControl } from "./control-client.ts";
 export { ProxyStatus, SwapReport } from "./control-messages.ts";
 export { DeviceInspectSchema, inspectDeviceState } from "./inspect.ts";

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import * as v from "valibot";
 import { RefusedError } from "../../../lib/base/index.ts";
-import { connectControl, keepState, StateFile } from "../../../lib/device/index.ts";
+import { connectControl, keepState, socketUse, StateFile } from "../../../lib/device/index.ts";
 import type { Invocation } from "../../commands.ts";
 import { EXIT } from "../../exit.ts";
 import { parseOptions } from "../../options.ts";
@@ -13,6 +13,7 @@ import { print } from "../../ui/output.ts";
 import { statusOf, TransferSettings } from "./transfer-options.ts";
 
 const LOOK_EVERY_MS = 5;
+const LISTENS_WITHIN_MS = 1000;
 
 const Options = v.strictObject({
   ...TransferSettings,
@@ -45,12 +46,16 @@ export async function run({ argv, spec }: Invocation): Promise<number> {
   return isLosing && !rest["lose-connections"] ? EXIT.operator : statusOf(report.result);
 }
 
-/** Starts the new back end, which outlives this program, and waits until its socket is there. */
+/** Starts the new back end, which outlives this program, and waits until it listens. */
 async function startBackEnd(command: readonly string[], to: string, waitMs: number): Promise<void> {
   if (existsSync(to)) throw new RefusedError(`Cannot start a back end at "${to}": it is there`);
   const child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", detached: true });
   child.unref();
-  for (const untilMs = performance.now() + waitMs; !existsSync(to);) {
+  let boundMs: number | undefined;
+  for (const untilMs = performance.now() + waitMs; !isListening(child.pid, to);) {
+    // A listener of another network namespace cannot be seen: then the first connect tells.
+    if (existsSync(to)) boundMs ??= performance.now();
+    if (boundMs !== undefined && performance.now() > boundMs + LISTENS_WITHIN_MS) return;
     // One that puts itself into the background ends well, before or after its socket is there.
     if (child.exitCode !== null && child.exitCode !== 0) {
       throw new RefusedError(`"${command[0]}" ended with ${child.exitCode}: nothing was swapped`);
@@ -62,3 +67,7 @@ async function startBackEnd(command: readonly string[], to: string, waitMs: numb
     await Bun.sleep(LOOK_EVERY_MS); // oxlint-disable-line no-await-in-loop -- one look at a time.
   }
 }
+
+/** Not by a connection: to a back end that would be its one guest. */
+const isListening = (pid: number, path: string): boolean =>
+  socketUse("self", path).isListening || socketUse(pid, path).isListening;
