@@ -103,10 +103,12 @@ check "xenstore-control live-update" "$control" live-update "$PWD/xenstored"
 check "xenstore-control check" test "$("$control" check)" = OK
 
 say "---- programs that are no good are refused, and the old one goes on"
+check "nobody else is left of the update" within 60 alone # Its keeper has a moment to go.
 before=$(daemon)
 for bad in /bin/false "$PWD/lib.sh" /does/not/exist; do
   check "$bad is refused" eval "! '$agent' live-update '$socket' '$bad' >/dev/null 2>&1"
 done
+check "nobody else is left of them" within 60 alone
 check "the same one serves" test "$(daemon)" = "$before"
 
 say "---- a guest comes, is saved, restored and goes, after all this"
