@@ -20,9 +20,9 @@ import {
   sendDescriptors,
   sha256Of,
 } from "../sys/index.ts";
-import { comeForward, PATIENCE_MS, standBack } from "./precedence.ts";
 import { refusing } from "./guarded.ts";
 import { encodeMessage, KindsSchema, type Message, PROTOCOL } from "./messages.ts";
+import { comeForward, PATIENCE_MS, standBack } from "./precedence.ts";
 
 export const LAUNCHER_COMMAND = "live-update-launch";
 export const PROBE_COMMAND = "live-update-probe";

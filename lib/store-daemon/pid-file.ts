@@ -20,7 +20,7 @@ export class PidFile implements Disposable {
 
   /**
    * `inherited`: the file as the program before us had it, with its lock, which belongs to the open
-   * file. Throws RefusedError when another daemon has it, SystemError.
+   * file. Throws RefusedError when another daemon has it or it is no regular file, SystemError.
    */
   constructor(path: string, pid: number, inherited: Fd | undefined) {
     this.path = path;

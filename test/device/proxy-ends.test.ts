@@ -1,4 +1,4 @@
-// A proxy without a guest that is told to end in the middle of an update: nobody serves on.
+// The device proxy as a program that ends, without a guest.
 
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
@@ -20,7 +20,7 @@ test.each([
   ["in-place", 450],
   ["in-place", 700],
 ] as const)(
-  "by %s, after %i ms",
+  "told to end in the middle of an update, by %s, after %i ms: nobody serves on",
   async (way, delayMs) => {
     using folder = temporaryFolder();
     const binary = builtBinary();
@@ -51,7 +51,7 @@ test.each([
 async function until(isSo: () => boolean): Promise<void> {
   const untilMs = performance.now() + WAIT_MS;
   while (!isSo()) {
-    if (performance.now() > untilMs) throw new Error("It did not come to that in time");
+    if (performance.now() > untilMs) throw new Error(`Still not so after ${WAIT_MS} ms: ${isSo}`);
     await Bun.sleep(5);
   }
 }
